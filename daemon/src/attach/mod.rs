@@ -1,0 +1,321 @@
+//! Loads the kernel object by a plan and attaches what can be attached. The only room, with intake, that knows aya.
+//!
+//! Each hook stands alone: one that is refused costs its own answers and nothing else.
+
+mod relocate;
+
+use std::{borrow::Cow, collections::BTreeMap, fs, io, os::fd::{AsFd as _, AsRawFd as _, RawFd}, path::Path};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    programs::{Program, ProgramError},
+};
+use probe_common::params;
+
+use crate::{
+    cli::Way,
+    config,
+    failure::Failure,
+    plan::{Decision, HOOKS, Hook, HookKind, Plan, Tier, syscall_operations},
+};
+
+/// The kernel object of this build.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MMSCOPE_BPF_OBJECT"));
+
+/// What became of one hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookState {
+    /// It counts.
+    Attached(Tier),
+    /// It does not, and why.
+    Absent(String),
+}
+
+/// Bounds from which single events are sent as records, nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Thresholds {
+    /// Outer windows.
+    pub window_ns: u64,
+    /// Holds of mmap_lock.
+    pub hold_ns: u64,
+    /// Waits for mmap_lock.
+    pub wait_ns: u64,
+    /// Userfaults.
+    pub fault_ns: u64,
+}
+
+/// Tiers that may be used; a host can be told to do without one.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowed {
+    /// fentry and fexit.
+    pub fentry: bool,
+    /// tp_btf.
+    pub tp_btf: bool,
+    /// raw_tracepoint.
+    pub raw_tracepoint: bool,
+}
+
+impl Thresholds {
+    /// No single event is sent.
+    pub const NEVER: Self =
+        Self { window_ns: u64::MAX, hold_ns: u64::MAX, wait_ns: u64::MAX, fault_ns: u64::MAX };
+
+    /// As the configuration has them.
+    #[must_use]
+    pub fn of(record: &config::Record) -> Self {
+        let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            window_ns: ns(record.window),
+            hold_ns: ns(record.hold),
+            wait_ns: ns(record.wait),
+            fault_ns: ns(record.fault),
+        }
+    }
+}
+
+impl Allowed {
+    /// All but these.
+    #[must_use]
+    pub fn all_but(without: &[Way]) -> Self {
+        let allowed = |way| !without.contains(&way);
+        Self {
+            fentry: allowed(Way::Fentry),
+            tp_btf: allowed(Way::TpBtf),
+            raw_tracepoint: allowed(Way::RawTracepoint),
+        }
+    }
+}
+
+/// The loaded object. Dropping it detaches everything.
+pub struct Loaded {
+    /// For intake, which takes the maps.
+    pub ebpf: Ebpf,
+    btf: Btf,
+    programs: BTreeMap<&'static str, RawFd>,
+}
+
+impl Loaded {
+    /// File descriptor of each attached hook's program.
+    #[must_use]
+    pub fn programs(&self) -> BTreeMap<&'static str, RawFd> {
+        self.programs.clone()
+    }
+}
+
+/// Whether a hook counts.
+#[must_use]
+pub fn has(hooks: &[HookState], name: &str) -> bool {
+    HOOKS
+        .iter()
+        .zip(hooks)
+        .any(|(hook, state)| hook.name == name && matches!(state, HookState::Attached(_)))
+}
+
+/// Makes the maps and prepares the programs; nothing is attached yet. `object` is a file to use instead of the
+/// built-in object.
+///
+/// # Errors
+///
+/// When the object is not of this build, or its maps cannot be made.
+pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Result<Loaded, Failure> {
+    let (origin, bytes) = match object {
+        None => ("built-in kernel object".to_owned(), Cow::Borrowed(OBJECT)),
+        Some(path) => (
+            path.display().to_string(),
+            Cow::Owned(
+                fs::read(path)
+                    .map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?,
+            ),
+        ),
+    };
+    let bad = |error: relocate::ObjectError| Failure::Object { origin: origin.clone(), message: error.to_string() };
+    relocate::check(&bytes).map_err(bad)?;
+    let bytes = relocate::relocate(&bytes, &plan.relocations).map_err(bad)?;
+
+    let btf = Btf::from_sys_fs().map_err(|error| Failure::Nothing(format!("BTF: {error}")))?;
+    let table = syscall_operations();
+    let flags = [
+        (params::HAS_TASK_BTF, u32::from(plan.has_task_btf)),
+        (params::HAS_MM_OWNER, u32::from(plan.has_mm_owner)),
+        (params::HAS_CTX_ID, u32::from(plan.has_ctx_id)),
+        (params::HAS_CGROUP, u32::from(plan.has_cgroup)),
+    ];
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(Some(&btf))
+        .override_global(params::SYSCALL_OPERATIONS, &table[..], true)
+        .override_global(params::RECORD_WINDOW_NS, &thresholds.window_ns, true)
+        .override_global(params::RECORD_HOLD_NS, &thresholds.hold_ns, true)
+        .override_global(params::RECORD_WAIT_NS, &thresholds.wait_ns, true)
+        .override_global(params::RECORD_FAULT_NS, &thresholds.fault_ns, true);
+    for (name, value) in &flags {
+        loader.override_global(name, value, true);
+    }
+    #[cfg_attr(not(feature = "probe-log"), expect(unused_mut, reason = "only the probes' log takes from it"))]
+    let mut ebpf = loader.load(&bytes).map_err(|error| Failure::System(load_failure(&error)))?;
+    #[cfg(feature = "probe-log")]
+    start_probe_log(&mut ebpf);
+    Ok(Loaded { ebpf, btf, programs: BTreeMap::new() })
+}
+
+/// Attaches what can be attached: the state of each hook of [`HOOKS`], in its order.
+///
+/// # Errors
+///
+/// When no hook at all could be attached.
+pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<HookState>, Failure> {
+    let Loaded { ebpf, btf, programs } = loaded;
+    let mut hooks: Vec<HookState> = Vec::with_capacity(HOOKS.len());
+    for (hook, decision) in HOOKS.iter().zip(&plan.decisions) {
+        let state = match decision {
+            Decision::Absent(reason) => HookState::Absent(reason.clone()),
+            Decision::Attach => match hook.stands_in_for.filter(|name| has(&hooks, name)) {
+                Some(name) => HookState::Absent(format!("not needed: {name} is attached")),
+                None => attach_hook(ebpf, hook, btf, allowed),
+            },
+        };
+        if let HookState::Attached(_) = state
+            && let Some(fd) = program_fd(ebpf, hook)
+        {
+            programs.insert(hook.name, fd);
+        }
+        tracing::debug!(hook = hook.name, ?state, "hook");
+        hooks.push(state);
+    }
+    if !hooks.iter().any(|state| matches!(state, HookState::Attached(_))) {
+        let reason = hooks.iter().find_map(|state| match state {
+            HookState::Absent(reason) => Some(reason.clone()),
+            HookState::Attached(_) => None,
+        });
+        return Err(Failure::Nothing(format!(
+            "no hook could be attached; the first of them: {}",
+            reason.unwrap_or_default()
+        )));
+    }
+    Ok(hooks)
+}
+
+fn program_fd(ebpf: &Ebpf, hook: &Hook) -> Option<RawFd> {
+    [Some(hook.program), hook.raw_program].into_iter().flatten().find_map(|name| {
+        Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd())
+    })
+}
+
+/// Tries the tiers of one hook, best first.
+fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed) -> HookState {
+    let (first, switch, tier) = match hook.kind {
+        HookKind::Entry => (allowed.fentry, "fentry", Tier::F),
+        HookKind::Exit => (allowed.fentry, "fexit", Tier::F),
+        HookKind::Tracepoint => (allowed.tp_btf, "tp_btf", Tier::T),
+    };
+    let mut reasons = Vec::new();
+    if first {
+        match attach_program(ebpf, hook.program, hook, btf) {
+            Ok(()) => return HookState::Attached(tier),
+            Err(error) => reasons.push(format!("{switch} {}", refusal(&error))),
+        }
+    } else {
+        reasons.push(format!("{switch} switched off"));
+    }
+    if let Some(raw) = hook.raw_program {
+        if allowed.raw_tracepoint {
+            match attach_program(ebpf, raw, hook, btf) {
+                Ok(()) => return HookState::Attached(tier),
+                Err(error) => reasons.push(format!("raw_tracepoint {}", refusal(&error))),
+            }
+        } else {
+            reasons.push("raw_tracepoint switched off".to_owned());
+        }
+    }
+    HookState::Absent(reasons.join("; "))
+}
+
+fn attach_program(ebpf: &mut Ebpf, name: &str, hook: &Hook, btf: &Btf) -> Result<(), ProgramError> {
+    let Some(program) = ebpf.program_mut(name) else {
+        return Err(ProgramError::NotLoaded);
+    };
+    match program {
+        Program::FEntry(program) => {
+            program.load(hook.target, btf)?;
+            program.attach()?;
+        }
+        Program::FExit(program) => {
+            program.load(hook.target, btf)?;
+            program.attach()?;
+        }
+        Program::BtfTracePoint(program) => {
+            program.load(hook.target, btf)?;
+            program.attach()?;
+        }
+        Program::RawTracePoint(program) => {
+            program.load()?;
+            program.attach(hook.target)?;
+        }
+        _ => return Err(ProgramError::UnexpectedProgramType),
+    }
+    Ok(())
+}
+
+/// Lines with which the verifier ends its log, whatever it found.
+const STATISTICS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
+
+/// One line for a person: what the kernel refused, without the verifier's pages.
+fn refusal(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            tracing::debug!(%verifier_log, "program refused");
+            let log = verifier_log.to_string();
+            let last = log
+                .lines()
+                .rev()
+                .find(|line| !line.trim().is_empty() && !STATISTICS.iter().any(|head| line.starts_with(head)));
+            match last {
+                Some(line) => format!("refused at load: {} ({})", errno(io_error), line.trim()),
+                None => format!("refused at load: {}", errno(io_error)),
+            }
+        }
+        ProgramError::SyscallError(error) => {
+            format!("refused at attach: {}: {}", error.call, errno(&error.io_error))
+        }
+        error => format!("refused: {error}"),
+    }
+}
+
+/// The errno's own words, without Rust's "(os error N)".
+fn errno(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
+
+fn load_failure(error: &aya::EbpfError) -> String {
+    let mut text = format!("load the kernel object: {error}");
+    let mut source: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+#[cfg(feature = "probe-log")]
+fn start_probe_log(ebpf: &mut Ebpf) {
+    match aya_log::EbpfLogger::init(ebpf) {
+        Ok(logger) => {
+            tokio::spawn(async move {
+                let Ok(mut logger) = tokio::io::unix::AsyncFd::with_interest(logger, tokio::io::Interest::READABLE)
+                else {
+                    return;
+                };
+                while let Ok(mut guard) = logger.readable_mut().await {
+                    guard.get_inner_mut().flush();
+                    guard.clear_ready();
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "the probes' log cannot be read"),
+    }
+}

@@ -1,0 +1,155 @@
+//! The configuration file: TOML, every key optional, an unknown one an error. Flags win over it.
+
+use std::{fs, path::Path, time::Duration};
+
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// What the file may say.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Time between two looks at the kernel side.
+    #[serde(deserialize_with = "duration")]
+    pub tick: Duration,
+    /// Subjects told apart; the others are summed into "other".
+    pub subjects: usize,
+    /// Quiet for so long, a subject may lose its place.
+    #[serde(deserialize_with = "duration")]
+    pub subject_quiet: Duration,
+    /// From which duration on single events are recorded.
+    pub record: Record,
+}
+
+/// Bounds of single events.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Record {
+    /// Outer windows.
+    #[serde(deserialize_with = "duration")]
+    pub window: Duration,
+    /// Holds of mmap_lock.
+    #[serde(deserialize_with = "duration")]
+    pub hold: Duration,
+    /// Waits for mmap_lock.
+    #[serde(deserialize_with = "duration")]
+    pub wait: Duration,
+    /// Userfaults.
+    #[serde(deserialize_with = "duration")]
+    pub fault: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_secs(1),
+            subjects: 200,
+            subject_quiet: Duration::from_secs(300),
+            record: Record::default(),
+        }
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_millis(10),
+            hold: Duration::from_millis(50),
+            wait: Duration::from_millis(50),
+            fault: Duration::from_secs(1),
+        }
+    }
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map_err(|error| serde::de::Error::custom(format!("{text:?} is no duration: {error}")))
+}
+
+/// Shortest and longest tick: below, reading costs more than the probes; above, 32-bit counters could wrap.
+const TICK: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+/// Most subjects; each is up to 40 series a scrape.
+const SUBJECTS: std::ops::RangeInclusive<usize> = 1..=10_000;
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is no TOML, or says what it cannot; the message names line and key.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let text =
+            fs::read_to_string(path).map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
+        Self::parse(&text).map_err(|message| Failure::Config { path: path.to_owned(), message })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+            let message = error.message().replace('\n', " ");
+            match line {
+                Some(line) => format!("line {line}: {message}"),
+                None => message,
+            }
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Whether the values are ones that mmscope can run with.
+    ///
+    /// # Errors
+    ///
+    /// Names the key and its bounds.
+    pub fn check(&self) -> Result<(), String> {
+        if !TICK.contains(&self.tick) {
+            return Err(format!(
+                "tick: {} is not between {} and {}",
+                humantime::format_duration(self.tick),
+                humantime::format_duration(*TICK.start()),
+                humantime::format_duration(*TICK.end())
+            ));
+        }
+        if !SUBJECTS.contains(&self.subjects) {
+            return Err(format!(
+                "subjects: {} is not between {} and {}",
+                self.subjects,
+                SUBJECTS.start(),
+                SUBJECTS.end()
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn values_are_read() {
+        let config = Config::parse("tick = \"5s\"\nsubjects = 10\n[record]\nhold = \"2ms\"\n").unwrap();
+        assert_eq!(config.tick, Duration::from_secs(5));
+        assert_eq!(config.subjects, 10);
+        assert_eq!(config.record.hold, Duration::from_millis(2));
+        assert_eq!(config.record.wait, Record::default().wait);
+    }
+
+    #[test]
+    fn mistakes_name_line_and_key() {
+        let unknown = Config::parse("subjects = 5\ntik = \"1s\"\n").unwrap_err();
+        assert!(unknown.contains("line 2") && unknown.contains("tik"), "{unknown}");
+        let no_duration = Config::parse("\n\ntick = \"soon\"\n").unwrap_err();
+        assert!(no_duration.contains("line 3") && no_duration.contains("soon"), "{no_duration}");
+        let out_of_bounds = Config::parse("tick = \"1ms\"").unwrap_err();
+        assert!(out_of_bounds.contains("tick") && out_of_bounds.contains("100ms"), "{out_of_bounds}");
+        assert!(Config::parse("tick = ").unwrap_err().contains("line 1"));
+    }
+}

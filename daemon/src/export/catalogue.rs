@@ -1,0 +1,203 @@
+//! Every metric family, declared once as data: name, type, help, labels, the largest number of its series, and the
+//! hooks without which it cannot be measured and is absent.
+
+use std::fmt::Write as _;
+
+use super::families::{self, Collect};
+use crate::{attach, attach::HookState};
+
+/// Type of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations in buckets.
+    Histogram,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric family.
+pub struct Family {
+    /// Full name, with unit and `_total`.
+    pub name: &'static str,
+    /// Type.
+    pub kind: Kind,
+    /// One sentence.
+    pub help: &'static str,
+    /// Label names in order.
+    pub labels: &'static [&'static str],
+    /// Largest number of series; S stands for the bound on subjects plus one for "other".
+    pub series: &'static str,
+    /// Sets of hooks: with all of any one set it can be measured. Empty: always.
+    pub needs: &'static [&'static [&'static str]],
+    pub(super) collect: Collect,
+}
+
+impl Family {
+    /// Whether it can be measured with these hooks.
+    #[must_use]
+    pub fn is_measured(&self, hooks: &[HookState]) -> bool {
+        self.needs.is_empty() || self.needs.iter().any(|set| set.iter().all(|hook| attach::has(hooks, hook)))
+    }
+}
+
+const LOCK: &[&[&str]] = &[&["mmap_lock_acquire_returned", "mmap_lock_released"]];
+const WAIT: &[&[&str]] = &[&["contention_begin", "contention_end"]];
+const WINDOWS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu"]];
+const FLUSHES: &[&[&str]] = &[&["flush_tlb_mm_range"], &["tlb_flush"]];
+const FAULTS: &[&[&str]] = &[&["handle_userfault", "handle_userfault:exit"]];
+const IOCTLS: &[&[&str]] = &[&["userfaultfd_ioctl", "userfaultfd_ioctl:exit"]];
+
+macro_rules! families {
+    ($($name:literal $kind:ident $labels:tt $series:literal $needs:expr, $collect:ident, $help:literal;)*) => {
+        /// All families, in the order of a scrape.
+        pub const CATALOGUE: &[Family] = &[$(Family {
+            name: $name,
+            kind: Kind::$kind,
+            help: $help,
+            labels: &$labels,
+            series: $series,
+            needs: $needs,
+            collect: families::$collect,
+        }),*];
+    };
+}
+
+families! {
+    "mmscope_flush_window_seconds" Histogram ["comm", "cgroup", "path", "kind"] "18 S" WINDOWS, flush_windows,
+        "How long page-table changes waited for their TLB flush: kind outer from tlb_gather_mmu to tlb_finish_mmu, kind inner from change_protection to the flush";
+    "mmscope_flush_windows_open" Gauge ["comm", "cgroup"] "S" WINDOWS, windows_open,
+        "Outer pending-flush windows open at the last tick";
+    "mmscope_tlb_flushes_total" Counter ["comm", "cgroup", "kind"] "3 S" FLUSHES, tlb_flushes,
+        "TLB flushes of address spaces: range by an mmu_gather or of more than one page, page by flush_tlb_page, full of the whole mm";
+    "mmscope_tlb_flush_pages_total" Counter ["comm", "cgroup"] "S" FLUSHES, tlb_flush_pages,
+        "4 KiB pages covered by range and page flushes";
+    "mmscope_mmap_lock_wait_seconds" Histogram ["comm", "cgroup", "mode"] "2 S" WAIT, lock_waits,
+        "How long contended acquisitions of mmap_lock blocked; uncontended ones are no waits";
+    "mmscope_mmap_lock_hold_seconds" Histogram ["comm", "cgroup", "mode"] "2 S" LOCK, lock_holds,
+        "How long mmap_lock was held; a downgrade ends a write hold and begins a read hold";
+    "mmscope_mmap_lock_acquisitions_total" Counter ["comm", "cgroup", "mode", "result"] "4 S" LOCK, acquisitions,
+        "Acquisitions of mmap_lock; result failed is a trylock that did not get it or a killed waiter";
+    "mmscope_mmap_lock_operation_seconds_total" Counter ["comm", "cgroup", "operation", "phase"] "28 S" LOCK, operations,
+        "Time spent holding mmap_lock, and waiting for it, by what the task was doing";
+    "mmscope_userfault_seconds" Histogram ["comm", "cgroup", "reason"] "3 S" FAULTS, userfaults,
+        "How long threads waited in handle_userfault for their handler";
+    "mmscope_userfaults_in_flight" Gauge ["comm", "cgroup"] "S" FAULTS, userfaults_in_flight,
+        "Threads waiting in handle_userfault at the last tick";
+    "mmscope_uffd_ioctl_seconds" Histogram ["comm", "cgroup", "ioctl"] "12 S" IOCTLS, ioctls,
+        "How long ioctls of userfaultfd took, told about the process that asked";
+    "mmscope_uffd_ioctl_errors_total" Counter ["comm", "cgroup", "ioctl", "errno"] "bounded by 4096 in the kernel" IOCTLS, ioctl_errors,
+        "Failed ioctls of userfaultfd";
+    "mmscope_probe_attached" Gauge ["probe", "tier", "reason"] "one for each hook" &[], probes_attached,
+        "Whether a hook is attached, at which tier, and if not, why";
+    "mmscope_probe_runs_total" Counter ["probe"] "one for each hook" &[], probe_runs,
+        "Runs of a hook's program, while the kernel's BPF statistics are switched on";
+    "mmscope_probe_run_seconds_total" Counter ["probe"] "one for each hook" &[], probe_run_seconds,
+        "Time spent in a hook's program, while the kernel's BPF statistics are switched on";
+    "mmscope_probe_misses_total" Counter ["probe"] "one for each hook" &[], probe_misses,
+        "Events that a hook's program could not see because it was running on that CPU already";
+    "mmscope_lost_total" Counter ["reason"] "one for each reason" &[], lost,
+        "What the probes lost, by reason";
+    "mmscope_records_total" Counter [] "1" &[], records,
+        "Single events over their record threshold";
+    "mmscope_map_entries" Gauge ["map"] "one for each map" &[], map_entries,
+        "Entries in use in a table of the kernel side";
+    "mmscope_map_capacity" Gauge ["map"] "one for each map" &[], map_capacity,
+        "Entries that a table of the kernel side has room for (bytes for the ring)";
+    "mmscope_map_bytes" Gauge ["map"] "one for each map" &[], map_bytes,
+        "Memory of a table of the kernel side";
+    "mmscope_ticks_total" Counter [] "1" &[], ticks,
+        "Looks at the kernel side; a snapshot is as old as the last of them";
+    "mmscope_build_info" Gauge ["version"] "1" &[], build_info,
+        "Always one; the label tells the version";
+    "process_cpu_seconds_total" Counter [] "1" &[], process_cpu,
+        "Total user and system CPU time spent in seconds";
+    "process_resident_memory_bytes" Gauge [] "1" &[], process_resident,
+        "Resident memory size in bytes";
+    "process_virtual_memory_bytes" Gauge [] "1" &[], process_virtual,
+        "Virtual memory size in bytes";
+    "process_open_fds" Gauge [] "1" &[], process_open_fds,
+        "Number of open file descriptors";
+    "process_max_fds" Gauge [] "1" &[], process_max_fds,
+        "Maximum number of open file descriptors";
+    "process_start_time_seconds" Gauge [] "1" &[], process_start,
+        "Start time of the process since unix epoch in seconds";
+}
+
+/// The catalogue as a page of documentation: docs/metrics.md is this text.
+#[must_use]
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         Made from `daemon/src/export/catalogue.rs`; a test holds this page to it.\n\n\
+         Histograms have a bucket for each power of two from 256 ns to 8.6 s, and an exact `_sum`. S is the bound on \
+         subjects (`subjects` in the configuration, 200 by default) plus one for \"other\", which takes what finds no \
+         place. A family whose hooks are absent on this kernel is absent: `mmscope_probe_attached` says why. Series \
+         that never counted anything are absent too.\n\n\
+         | family | type | labels | series at most | needs the hooks | meaning |\n|---|---|---|---|---|---|\n",
+    );
+    for family in CATALOGUE {
+        let labels = family.labels.join(", ");
+        let needs: Vec<String> = family.needs.iter().map(|set| set.join(" + ")).collect();
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} | {} |",
+            family.name,
+            family.kind.name(),
+            labels,
+            family.series,
+            needs.join(" or "),
+            family.help
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::plan::HOOKS;
+
+    #[test]
+    fn the_page_is_the_catalogue() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, markdown()).unwrap();
+        }
+        let page = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(page == markdown(), "docs/metrics.md is out of date: run the tests once with UPDATE_DOCS=1");
+    }
+
+    #[test]
+    fn names_follow_the_conventions_and_are_unique() {
+        let mut names = BTreeSet::new();
+        for family in CATALOGUE {
+            assert!(names.insert(family.name), "{} twice", family.name);
+            assert_eq!(family.kind == Kind::Counter, family.name.ends_with("_total"), "{}", family.name);
+            if family.kind == Kind::Histogram {
+                assert!(family.name.ends_with("_seconds"), "{}", family.name);
+            }
+            assert!(!family.help.ends_with('.') && !family.help.contains('\n'), "{}", family.name);
+        }
+    }
+
+    #[test]
+    fn needed_hooks_exist() {
+        for hook in CATALOGUE.iter().flat_map(|family| family.needs.iter().flat_map(|set| set.iter())) {
+            assert!(HOOKS.iter().any(|known| known.name == *hook), "{hook}");
+        }
+    }
+}

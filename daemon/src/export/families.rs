@@ -1,0 +1,273 @@
+//! The series of each family: which labels and values a snapshot has for it.
+
+use nix::errno::Errno;
+use probe_common::{
+    lost::REASONS,
+    series::{
+        FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS, WAIT,
+    },
+};
+
+use crate::{
+    attach::{self, HookState},
+    identity::Subject,
+    intake::{Counts, Histogram},
+    model::Snapshot,
+    plan::HOOKS,
+};
+
+/// A value of one series.
+pub(super) enum Value {
+    /// A whole number.
+    Whole(u64),
+    /// Nanoseconds, told as seconds.
+    Nanoseconds(u64),
+    /// Seconds.
+    Seconds(f64),
+    /// A histogram.
+    Histogram(Histogram),
+}
+
+/// Label values in the order of the family's labels, and the value.
+pub(super) type Sink<'a> = &'a mut dyn FnMut(&[&str], Value);
+/// Gives all series of a family to a sink.
+pub(super) type Collect = fn(&Snapshot, Sink<'_>);
+
+const MODES: [&str; 2] = ["read", "write"];
+
+fn each_subject(snapshot: &Snapshot, mut tell: impl FnMut(&Subject, &Counts)) {
+    for (subject, counts) in &snapshot.subjects {
+        tell(subject, counts);
+    }
+}
+
+/// A histogram for each of `names`, from `first` on; those without an event are left out.
+fn histograms(snapshot: &Snapshot, first: u32, names: &[&str], extra: &[&str], sink: Sink<'_>) {
+    each_subject(snapshot, |subject, counts| {
+        for (n, name) in names.iter().enumerate() {
+            if let Some(histogram) = counts.histograms.get(&(first + n as u32)) {
+                let mut labels = vec![subject.comm.as_str(), subject.cgroup.as_str(), name];
+                labels.extend(extra);
+                sink(&labels, Value::Histogram(*histogram));
+            }
+        }
+    });
+}
+
+/// A counter for each of `names`; those at zero are left out.
+fn counters<const N: usize>(
+    snapshot: &Snapshot,
+    names: &[&str; N],
+    of: impl Fn(&Counts) -> [u64; N],
+    value: impl Fn(u64) -> Value,
+    sink: Sink<'_>,
+) {
+    each_subject(snapshot, |subject, counts| {
+        for (name, count) in names.iter().zip(of(counts)) {
+            if count != 0 {
+                sink(&[&subject.comm, &subject.cgroup, name], value(count));
+            }
+        }
+    });
+}
+
+pub(super) fn flush_windows(snapshot: &Snapshot, sink: Sink<'_>) {
+    histograms(snapshot, OUTER, &PATHS, &["outer"], sink);
+    histograms(snapshot, INNER, &PATHS, &["inner"], sink);
+}
+
+pub(super) fn windows_open(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_subject(snapshot, |subject, counts| {
+        if counts.windows_opened != 0 {
+            let open = counts.windows_opened.saturating_sub(counts.windows_closed);
+            sink(&[&subject.comm, &subject.cgroup], Value::Whole(open));
+        }
+    });
+}
+
+pub(super) fn tlb_flushes(snapshot: &Snapshot, sink: Sink<'_>) {
+    counters(snapshot, &FLUSH_KINDS, |counts| counts.flushes, Value::Whole, sink);
+}
+
+pub(super) fn tlb_flush_pages(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_subject(snapshot, |subject, counts| {
+        if counts.flush_pages != 0 {
+            sink(&[&subject.comm, &subject.cgroup], Value::Whole(counts.flush_pages));
+        }
+    });
+}
+
+pub(super) fn lock_waits(snapshot: &Snapshot, sink: Sink<'_>) {
+    histograms(snapshot, WAIT, &MODES, &[], sink);
+}
+
+pub(super) fn lock_holds(snapshot: &Snapshot, sink: Sink<'_>) {
+    histograms(snapshot, HOLD, &MODES, &[], sink);
+}
+
+pub(super) fn acquisitions(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_subject(snapshot, |subject, counts| {
+        for (n, &count) in counts.acquisitions.iter().enumerate() {
+            if count != 0 {
+                let result = if n % 2 == 0 { "acquired" } else { "failed" };
+                sink(&[&subject.comm, &subject.cgroup, MODES[n / 2], result], Value::Whole(count));
+            }
+        }
+    });
+}
+
+pub(super) fn operations(snapshot: &Snapshot, sink: Sink<'_>) {
+    let waits = attach::has(&snapshot.hooks, "contention_end");
+    each_subject(snapshot, |subject, counts| {
+        for (n, operation) in OPERATIONS.iter().enumerate() {
+            let phases = [("wait", counts.wait_ns[n], waits), ("hold", counts.hold_ns[n], true)];
+            for (phase, ns, measured) in phases {
+                if measured && ns != 0 {
+                    sink(&[&subject.comm, &subject.cgroup, operation, phase], Value::Nanoseconds(ns));
+                }
+            }
+        }
+    });
+}
+
+pub(super) fn userfaults(snapshot: &Snapshot, sink: Sink<'_>) {
+    histograms(snapshot, FAULT, &FAULT_REASONS, &[], sink);
+}
+
+pub(super) fn userfaults_in_flight(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_subject(snapshot, |subject, counts| {
+        if counts.faults_begun != 0 {
+            let waiting = counts.faults_begun.saturating_sub(counts.faults_ended);
+            sink(&[&subject.comm, &subject.cgroup], Value::Whole(waiting));
+        }
+    });
+}
+
+pub(super) fn ioctls(snapshot: &Snapshot, sink: Sink<'_>) {
+    histograms(snapshot, IOCTL, &IOCTLS, &[], sink);
+}
+
+pub(super) fn ioctl_errors(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_subject(snapshot, |subject, counts| {
+        for (&(ioctl, errno), &count) in &counts.errors {
+            let ioctl = IOCTLS.get(usize::from(ioctl)).copied().unwrap_or("other");
+            let errno = errno_name(errno);
+            sink(&[&subject.comm, &subject.cgroup, ioctl, &errno], Value::Whole(count));
+        }
+    });
+}
+
+/// `EEXIST`; the number where it has no name.
+fn errno_name(errno: u16) -> String {
+    match Errno::from_raw(i32::from(errno)) {
+        Errno::UnknownErrno => errno.to_string(),
+        known => format!("{known:?}"),
+    }
+}
+
+pub(super) fn probes_attached(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (hook, state) in HOOKS.iter().zip(&snapshot.hooks) {
+        match state {
+            HookState::Attached(tier) => sink(&[hook.name, tier.name(), ""], Value::Whole(1)),
+            HookState::Absent(reason) => sink(&[hook.name, "", reason], Value::Whole(0)),
+        }
+    }
+}
+
+pub(super) fn probe_runs(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (name, figures) in &snapshot.programs {
+        if let Some((runs, _)) = figures.runs {
+            sink(&[name], Value::Whole(runs));
+        }
+    }
+}
+
+pub(super) fn probe_run_seconds(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (name, figures) in &snapshot.programs {
+        if let Some((_, ns)) = figures.runs {
+            sink(&[name], Value::Nanoseconds(ns));
+        }
+    }
+}
+
+pub(super) fn probe_misses(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (name, figures) in &snapshot.programs {
+        if let Some(misses) = figures.misses {
+            sink(&[name], Value::Whole(misses));
+        }
+    }
+}
+
+pub(super) fn lost(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (reason, &count) in REASONS.iter().zip(&snapshot.lost) {
+        sink(&[reason], Value::Whole(count));
+    }
+}
+
+pub(super) fn records(snapshot: &Snapshot, sink: Sink<'_>) {
+    sink(&[], Value::Whole(snapshot.records));
+}
+
+pub(super) fn map_entries(snapshot: &Snapshot, sink: Sink<'_>) {
+    for table in &snapshot.tables {
+        if let Some(entries) = table.entries {
+            sink(&[table.name], Value::Whole(entries));
+        }
+    }
+}
+
+pub(super) fn map_capacity(snapshot: &Snapshot, sink: Sink<'_>) {
+    for table in &snapshot.tables {
+        sink(&[table.name], Value::Whole(table.capacity));
+    }
+}
+
+pub(super) fn map_bytes(snapshot: &Snapshot, sink: Sink<'_>) {
+    for table in &snapshot.tables {
+        sink(&[table.name], Value::Whole(table.bytes));
+    }
+}
+
+pub(super) fn ticks(snapshot: &Snapshot, sink: Sink<'_>) {
+    sink(&[], Value::Whole(snapshot.ticks));
+}
+
+pub(super) fn build_info(_: &Snapshot, sink: Sink<'_>) {
+    sink(&[env!("CARGO_PKG_VERSION")], Value::Whole(1));
+}
+
+pub(super) fn process_cpu(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(process) = &snapshot.process {
+        sink(&[], Value::Seconds(process.cpu_seconds));
+    }
+}
+
+pub(super) fn process_resident(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(process) = &snapshot.process {
+        sink(&[], Value::Whole(process.resident_bytes));
+    }
+}
+
+pub(super) fn process_virtual(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(process) = &snapshot.process {
+        sink(&[], Value::Whole(process.virtual_bytes));
+    }
+}
+
+pub(super) fn process_open_fds(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(process) = &snapshot.process {
+        sink(&[], Value::Whole(process.open_fds));
+    }
+}
+
+pub(super) fn process_max_fds(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(process) = &snapshot.process {
+        sink(&[], Value::Whole(process.max_fds));
+    }
+}
+
+pub(super) fn process_start(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(process) = &snapshot.process {
+        sink(&[], Value::Seconds(process.start_seconds));
+    }
+}

@@ -1,0 +1,8 @@
+//! From a snapshot to the text of a scrape. Touches neither the kernel nor /proc.
+
+mod catalogue;
+mod families;
+mod text;
+
+pub use catalogue::{CATALOGUE, Family, Kind, markdown};
+pub use text::{Format, render};

@@ -1,0 +1,64 @@
+//! Why mmscope cannot go on, and the exit code that says so (sysexits.h).
+
+use std::{path::PathBuf, process::ExitCode};
+
+/// An end of the program that its user can do something about: one line on stderr.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// A file named by the user cannot be read.
+    #[error("{path}: {error}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The configuration file says something that it cannot.
+    #[error("{path}: {message}", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What, with its line.
+        message: String,
+    },
+    /// The kernel object does not belong to this binary.
+    #[error("{origin}: {message}")]
+    Object {
+        /// The file, or "built-in kernel object".
+        origin: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The process may not load programs.
+    #[error("{0}")]
+    Privileges(String),
+    /// Nothing can be measured on this kernel.
+    #[error("nothing can be measured here: {0}")]
+    Nothing(String),
+    /// A call that should not fail did.
+    #[error("{0}")]
+    System(String),
+}
+
+impl Failure {
+    /// The exit code of sysexits.h for it.
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Object { .. } => 65,
+            Self::Unreadable { .. } => 66,
+            Self::Listen { .. } | Self::Nothing(_) => 69,
+            Self::System(_) => 71,
+            Self::Privileges(_) => 77,
+            Self::Config { .. } => 78,
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! From a cgroup's id, or a process's id, to the cgroup's path. Knows the v2 hierarchy, v1 and both at once.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Cgroups remembered before the memory is cleared.
+const PATHS: usize = 16 * 1024;
+
+/// The mounted hierarchies.
+pub(super) struct Hierarchies {
+    root: PathBuf,
+    /// Where v2 is mounted.
+    unified: Option<PathBuf>,
+    /// Whether a v1 hierarchy is mounted too.
+    has_v1: bool,
+    /// Paths by id of the v2 hierarchy.
+    paths: HashMap<u64, String>,
+}
+
+impl Hierarchies {
+    pub(super) fn read(root: PathBuf) -> Self {
+        let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
+        let mut unified = None;
+        let mut has_v1 = false;
+        for (mount_point, kind) in mounts.lines().filter_map(mount) {
+            match kind {
+                "cgroup2" => unified = unified.or(Some(root.join(mount_point.trim_start_matches('/')))),
+                "cgroup" => has_v1 = true,
+                _ => {}
+            }
+        }
+        Self { root, unified, has_v1, paths: HashMap::new() }
+    }
+
+    /// Path of the cgroup with this v2 id; where v2 only knows the root and v1 is mounted, the path that v1 has for
+    /// the process.
+    pub(super) fn path(&mut self, id: u64, tgid: u32) -> String {
+        let unified = self.unified_path(id);
+        if self.has_v1 && unified.as_deref().is_none_or(|path| path == "/") {
+            if let Some(path) = self.path_of_process(tgid) {
+                return path;
+            }
+        }
+        unified.or_else(|| self.path_of_process(tgid)).unwrap_or_default()
+    }
+
+    fn unified_path(&mut self, id: u64) -> Option<String> {
+        let mount = self.unified.as_ref()?;
+        if id == 0 {
+            return None;
+        }
+        if !self.paths.contains_key(&id) {
+            if self.paths.len() >= PATHS {
+                self.paths.clear();
+            }
+            // The id of a cgroup is the inode of its directory. One walk names them all.
+            walk(mount, mount, &mut self.paths, 0);
+            // One that is gone by now stays unknown.
+            self.paths.entry(id).or_default();
+        }
+        self.paths.get(&id).filter(|path| !path.is_empty()).cloned()
+    }
+
+    fn path_of_process(&self, tgid: u32) -> Option<String> {
+        if tgid == 0 {
+            return None;
+        }
+        let text = fs::read_to_string(self.root.join(format!("proc/{tgid}/cgroup"))).ok()?;
+        longest_path(&text).map(str::to_owned)
+    }
+}
+
+/// Of the paths that the hierarchies have for a process, the one that says most: the first of the longest.
+fn longest_path(cgroup: &str) -> Option<&str> {
+    let mut longest: Option<&str> = None;
+    for path in cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
+        if longest.is_none_or(|found| path.len() > found.len()) {
+            longest = Some(path);
+        }
+    }
+    longest
+}
+
+/// Mount point and file system type of a line of mountinfo.
+fn mount(line: &str) -> Option<(&str, &str)> {
+    let (mount, system) = line.split_once(" - ")?;
+    Some((mount.split(' ').nth(4)?, system.split(' ').next()?))
+}
+
+/// Nesting of cgroups that is followed.
+const DEPTH: u32 = 32;
+
+fn walk(mount: &Path, directory: &Path, paths: &mut HashMap<u64, String>, depth: u32) {
+    if depth > DEPTH || paths.len() >= PATHS {
+        return;
+    }
+    if let Ok(metadata) = fs::metadata(directory) {
+        let path = directory.strip_prefix(mount).unwrap_or(directory);
+        paths.insert(metadata.ino(), format!("/{}", path.display()));
+    }
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(mount, &entry.path(), paths, depth + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_that_says_most_is_taken() {
+        let text = "3:memory:/user.slice\n1:name=systemd:/user.slice/session-2.scope\n0::/\n";
+        assert_eq!(longest_path(text), Some("/user.slice/session-2.scope"));
+        assert_eq!(longest_path("0::/system.slice/a:b.service\n"), Some("/system.slice/a:b.service"));
+        assert_eq!(longest_path(""), None);
+    }
+
+    #[test]
+    fn ids_are_inodes_of_the_unified_hierarchy() {
+        let root = tempfile::tempdir().unwrap();
+        let unified = root.path().join("sys/fs/cgroup");
+        fs::create_dir_all(unified.join("system.slice/a.service")).unwrap();
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        fs::write(
+            root.path().join("proc/self/mountinfo"),
+            "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n",
+        )
+        .unwrap();
+        let id = fs::metadata(unified.join("system.slice/a.service")).unwrap().ino();
+        let mut hierarchies = Hierarchies::read(root.path().to_owned());
+        assert_eq!(hierarchies.path(id, 1), "/system.slice/a.service");
+        assert_eq!(hierarchies.path(fs::metadata(&unified).unwrap().ino(), 1), "/");
+        assert_eq!(hierarchies.path(u64::MAX, 0), "", "a cgroup that is gone");
+    }
+
+    #[test]
+    fn beside_v1_the_process_tells_where_v2_says_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let unified = root.path().join("sys/fs/cgroup/unified");
+        fs::create_dir_all(&unified).unwrap();
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        fs::create_dir_all(root.path().join("proc/7")).unwrap();
+        fs::write(
+            root.path().join("proc/self/mountinfo"),
+            "30 23 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+             31 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+        )
+        .unwrap();
+        fs::write(root.path().join("proc/7/cgroup"), "4:memory:/batch\n0::/\n").unwrap();
+        let mut hierarchies = Hierarchies::read(root.path().to_owned());
+        let id = fs::metadata(&unified).unwrap().ino();
+        assert_eq!(hierarchies.path(id, 7), "/batch");
+        assert_eq!(hierarchies.path(id, 8), "/");
+    }
+}

@@ -1,0 +1,108 @@
+//! What can be counted of one mm or one subject: plain sums. Knows nothing of where they come from.
+
+use std::{collections::BTreeMap, ops::AddAssign};
+
+use probe_common::{histogram::BUCKETS, series::{COUNT as SERIES, OPERATION_COUNT}, slot::ACQUISITIONS};
+
+/// A histogram of durations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// Events by bucket of `probe_common::histogram`, not cumulative.
+    pub buckets: [u64; BUCKETS],
+    /// Exact sum, nanoseconds.
+    pub sum_ns: u64,
+}
+
+impl Histogram {
+    /// Events.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+impl AddAssign<&Self> for Histogram {
+    fn add_assign(&mut self, other: &Self) {
+        for (bucket, add) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += add;
+        }
+        self.sum_ns += other.sum_ns;
+    }
+}
+
+/// Everything counted, as a sum over some time and some mms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// mmap_lock: read acquired, read failed, write acquired, write failed.
+    pub acquisitions: [u64; ACQUISITIONS],
+    /// TLB flushes by kind.
+    pub flushes: [u64; 3],
+    /// 4 KiB pages in range and page flushes.
+    pub flush_pages: u64,
+    /// Outer windows opened.
+    pub windows_opened: u64,
+    /// Outer windows closed.
+    pub windows_closed: u64,
+    /// Userfaults begun.
+    pub faults_begun: u64,
+    /// Userfaults ended.
+    pub faults_ended: u64,
+    /// Waits for mmap_lock by operation, nanoseconds.
+    pub wait_ns: [u64; OPERATION_COUNT],
+    /// Holds of mmap_lock by operation, nanoseconds.
+    pub hold_ns: [u64; OPERATION_COUNT],
+    /// Histograms by series; only those with an event.
+    pub histograms: BTreeMap<u32, Histogram>,
+    /// Failed userfaultfd ioctls by request and errno.
+    pub errors: BTreeMap<(u16, u16), u64>,
+}
+
+impl Counts {
+    /// A number that grows with whatever happens: by it subjects are ranked.
+    #[must_use]
+    pub fn activity(&self) -> u64 {
+        self.acquisitions.iter().sum::<u64>()
+            + self.flushes.iter().sum::<u64>()
+            + self.windows_opened
+            + self.faults_begun
+            + self.histograms.values().map(Histogram::count).sum::<u64>()
+    }
+
+    /// Whether nothing happened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The histogram of a series; empty where nothing was counted.
+    #[must_use]
+    pub fn histogram(&self, series: u32) -> Histogram {
+        debug_assert!((series as usize) < SERIES, "a series of the table");
+        self.histograms.get(&series).copied().unwrap_or_default()
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        fn sum<const N: usize>(to: &mut [u64; N], from: &[u64; N]) {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to += from;
+            }
+        }
+        sum(&mut self.acquisitions, &other.acquisitions);
+        sum(&mut self.flushes, &other.flushes);
+        sum(&mut self.wait_ns, &other.wait_ns);
+        sum(&mut self.hold_ns, &other.hold_ns);
+        self.flush_pages += other.flush_pages;
+        self.windows_opened += other.windows_opened;
+        self.windows_closed += other.windows_closed;
+        self.faults_begun += other.faults_begun;
+        self.faults_ended += other.faults_ended;
+        for (series, histogram) in &other.histograms {
+            *self.histograms.entry(*series).or_default() += histogram;
+        }
+        for (key, count) in &other.errors {
+            *self.errors.entry(*key).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Arrays of the kernel side, mapped into this process: reading one takes no system call.
+//!
+//! The only file of the daemon with unsafe code. The memory changes while it is read: it is read and written word by
+//! word, atomically, and never borrowed.
+
+use std::{
+    io,
+    marker::PhantomData,
+    os::fd::{AsRawFd as _, BorrowedFd},
+    ptr::NonNull,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use zerocopy::{FromBytes, IntoBytes};
+
+/// An array map of `T`, mapped.
+pub(super) struct Mapping<T> {
+    start: NonNull<AtomicU64>,
+    bytes: usize,
+    entries: u32,
+    entry: PhantomData<T>,
+}
+
+// SAFETY: the mapping is valid for the life of this value from every thread, and all access to it is atomic.
+unsafe impl<T: Send> Send for Mapping<T> {}
+
+impl<T: FromBytes + IntoBytes> Mapping<T> {
+    const WORDS: usize = size_of::<T>() / 8;
+    const WHOLE: () = assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() <= 8);
+
+    /// Maps an array map of `entries` values of `T` that was made with BPF_F_MMAPABLE.
+    pub(super) fn new(map: BorrowedFd<'_>, entries: u32) -> io::Result<Self> {
+        let () = Self::WHOLE;
+        let bytes = entries as usize * size_of::<T>();
+        // SAFETY: a new mapping of a map's memory at an address of the kernel's choice; the kernel checks that the
+        // map is at least so large.
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED,
+                map.as_raw_fd(),
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Self { start, bytes, entries, entry: PhantomData })
+    }
+
+    fn word(&self, index: u32, word: usize) -> &AtomicU64 {
+        assert!(index < self.entries && word < Self::WORDS, "inside the mapping");
+        // SAFETY: inside the mapping by the assertion above, and aligned since every entry is whole words.
+        unsafe { self.start.add(index as usize * Self::WORDS + word).as_ref() }
+    }
+
+    /// Entries.
+    pub(super) fn len(&self) -> u32 {
+        self.entries
+    }
+
+    /// One 64-bit word of an entry.
+    pub(super) fn read_word(&self, index: u32, word: usize) -> u64 {
+        self.word(index, word).load(Ordering::Acquire)
+    }
+
+    /// A copy of an entry, each word as it was at some moment of the copying.
+    pub(super) fn read(&self, index: u32) -> T {
+        let mut value = T::new_zeroed();
+        for (n, chunk) in value.as_mut_bytes().chunks_exact_mut(8).enumerate() {
+            chunk.copy_from_slice(&self.read_word(index, n).to_ne_bytes());
+        }
+        value
+    }
+
+    /// Overwrites an entry that nobody on the kernel side uses.
+    pub(super) fn write(&self, index: u32, value: &T)
+    where
+        T: zerocopy::Immutable,
+    {
+        for (n, chunk) in value.as_bytes().chunks_exact(8).enumerate() {
+            let mut word = [0; 8];
+            word.copy_from_slice(chunk);
+            self.word(index, n).store(u64::from_ne_bytes(word), Ordering::Release);
+        }
+    }
+}
+
+impl<T> Drop for Mapping<T> {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `new` mapped, and no reference into it outlives `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::fd::AsFd as _};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let file: File = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        let mapping: Mapping<[u64; 4]> = Mapping::new(file.as_fd(), 8).unwrap();
+        mapping.write(7, &[1, 2, 3, u64::MAX]);
+        assert_eq!(mapping.read(7), [1, 2, 3, u64::MAX]);
+        assert_eq!(mapping.read(6), [0; 4]);
+        assert_eq!(mapping.read_word(7, 1), 2);
+        assert_eq!(mapping.len(), 8);
+    }
+
+    #[test]
+    #[should_panic(expected = "inside the mapping")]
+    fn beyond_the_end_there_is_nothing() {
+        let file: File = tempfile::tempfile().unwrap();
+        file.set_len(4096).unwrap();
+        let mapping: Mapping<[u64; 4]> = Mapping::new(file.as_fd(), 8).unwrap();
+        mapping.read(8);
+    }
+}

@@ -1,0 +1,390 @@
+//! Reads the kernel side's maps at each tick and drains its ring. Leaves an [`Observation`]: what was added, by mm.
+//!
+//! Decides nothing about subjects or rules; the clock is passed in.
+
+mod counts;
+mod mapping;
+mod programs;
+mod tables;
+
+use std::{collections::BTreeMap, io, mem::offset_of, os::fd::{AsFd as _, RawFd}, path::Path};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, Map, MapData, RingBuf, stack::Stack},
+};
+use probe_common::{
+    event::{RING_BYTES, Record},
+    histogram::Row,
+    lost,
+    series::COUNT as SERIES,
+    slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS, STATE_DEAD, STATE_EXEC, STATE_FREE},
+    task::{TASKS, TaskState},
+};
+use zerocopy::{FromBytes as _, FromZeros as _};
+
+pub use counts::{Counts, Histogram};
+pub use programs::ProgramFigures;
+
+use crate::failure::Failure;
+use mapping::Mapping;
+use tables::SlotBook;
+
+/// Slots and rows handed out at start and kept free after: what may be claimed between two ticks before anything
+/// falls back to "other".
+const FREE_SLOTS: u32 = 4096;
+const FREE_ROWS: u32 = 16 * 1024;
+/// Looks without an event after which a slot's process is looked for.
+const IDLE_LOOKS: u32 = 2;
+/// Looks at a dead mm before its slot is given away: what was being written at the first one is read by the second.
+const DEAD_LOOKS: u32 = 2;
+/// Looks for which an exec may leave its new mm without a name.
+const EXEC_LOOKS: u32 = 5;
+
+/// Words that are looked at before a whole entry is copied.
+const STATE_WORD: usize = offset_of!(MmSlot, state) / 8;
+const SERIES_WORD: usize = offset_of!(Row, series) / 8;
+const BUSY_WORD: usize = offset_of!(TaskState, busy) / 8;
+const _: () = assert!(offset_of!(MmSlot, state) % 8 == 4, "the upper half on a little-endian machine");
+const _: () = assert!(offset_of!(Row, series) % 8 == 4, "the upper half");
+const _: () = assert!(offset_of!(TaskState, busy) % 8 == 0, "the lower half");
+
+/// What was added to one mm since the last tick.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MmObservation {
+    /// Name of the owner's process; none for what found no slot of its own.
+    pub owner: Option<Owner>,
+    /// What was added.
+    pub counts: Counts,
+}
+
+/// Whose mm it is, as the kernel side saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Name, sixteen bytes with an end.
+    pub comm: [u8; 16],
+    /// Process id.
+    pub tgid: u32,
+    /// Id of its cgroup in the v2 hierarchy, zero if it could not be read.
+    pub cgroup_id: u64,
+    /// When its mm was first seen, CLOCK_MONOTONIC nanoseconds.
+    pub born_ns: u64,
+}
+
+/// How full a table of the kernel side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFigures {
+    /// Its name.
+    pub name: &'static str,
+    /// Entries in use; none where that cannot be read.
+    pub entries: Option<u64>,
+    /// Entries at most.
+    pub capacity: u64,
+    /// Memory, bytes.
+    pub bytes: u64,
+}
+
+/// What one tick saw.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// What was added, by mm.
+    pub mms: Vec<MmObservation>,
+    /// Losses since the start, by the reasons of `probe_common::lost`.
+    pub lost: Vec<u64>,
+    /// Tables.
+    pub tables: Vec<TableFigures>,
+    /// What the kernel says of each attached program.
+    pub programs: BTreeMap<&'static str, ProgramFigures>,
+    /// Single events over their thresholds.
+    pub records: Vec<Record>,
+}
+
+/// The kernel side's maps.
+pub struct Intake {
+    slots: Mapping<MmSlot>,
+    rows: Mapping<Row>,
+    tasks: Mapping<TaskState>,
+    lost: Mapping<u64>,
+    index: HashMap<MapData, u64, u32>,
+    errors: HashMap<MapData, [u8; 8], u64>,
+    free_slots: Stack<MapData, u32>,
+    free_rows: Stack<MapData, u32>,
+    records: RingBuf<MapData>,
+    slot_books: Vec<SlotBook>,
+    row_books: Vec<Row>,
+    error_books: std::collections::HashMap<[u8; 8], u64>,
+    /// Never handed out yet.
+    next_slot: u32,
+    next_row: u32,
+    /// As of the last look.
+    slots_in_use: u32,
+    rows_in_use: u32,
+    programs: BTreeMap<&'static str, RawFd>,
+    own_tgid: u32,
+}
+
+impl Intake {
+    /// Takes the maps out of the loaded object and hands out the first free slots and rows, so that the first event
+    /// finds its place.
+    ///
+    /// # Errors
+    ///
+    /// When a map is missing or cannot be mapped.
+    pub fn new(ebpf: &mut Ebpf) -> Result<Self, Failure> {
+        let slots = mapped(ebpf, "MM_SLOTS", SLOTS)?;
+        let rows = mapped(ebpf, "HISTOGRAM_ROWS", ROWS)?;
+        let mut intake = Self {
+            slots,
+            rows,
+            tasks: mapped(ebpf, "TASK_STATES", TASKS)?,
+            lost: mapped(ebpf, "LOST", lost::COUNT as u32)?,
+            index: typed(ebpf, "MM_INDEX")?,
+            errors: typed(ebpf, "UFFD_ERRORS")?,
+            free_slots: typed(ebpf, "FREE_SLOTS")?,
+            free_rows: typed(ebpf, "FREE_ROWS")?,
+            records: typed(ebpf, "RECORDS")?,
+            slot_books: (0..SLOTS).map(|_| SlotBook::new()).collect(),
+            row_books: Vec::new(),
+            error_books: std::collections::HashMap::new(),
+            next_slot: 1,
+            next_row: SERIES as u32,
+            slots_in_use: 0,
+            rows_in_use: 0,
+            programs: BTreeMap::new(),
+            own_tgid: std::process::id(),
+        };
+        // Slot 0 is nobody's; its rows have fixed places.
+        for series in 0..SERIES as u32 {
+            let mut row = Row::new_zeroed();
+            row.series = series + 1;
+            intake.rows.write(series, &row);
+        }
+        intake
+            .hand_out()
+            .map_err(|error| Failure::System(format!("hand out table entries: {error}")))?;
+        Ok(intake)
+    }
+
+    /// The programs whose own figures are read at each tick.
+    pub fn watch(&mut self, programs: BTreeMap<&'static str, RawFd>) {
+        self.programs = programs;
+    }
+
+    /// Pushes entries never used before, so that enough are free.
+    fn hand_out(&mut self) -> Result<(), aya::maps::MapError> {
+        while self.next_slot < SLOTS && self.next_slot < self.slots_in_use + FREE_SLOTS {
+            self.free_slots.push(self.next_slot, 0)?;
+            self.next_slot += 1;
+        }
+        while self.next_row < ROWS && self.next_row < self.rows_in_use + FREE_ROWS {
+            self.free_rows.push(self.next_row, 0)?;
+            self.next_row += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads everything once.
+    pub fn tick(&mut self) -> Observation {
+        let (mut counts, dead) = self.look_at_slots();
+        self.look_at_rows(&mut counts);
+        self.look_at_errors(&mut counts);
+        let mms = self.name(counts);
+        self.free(&dead);
+        if let Err(error) = self.hand_out() {
+            tracing::warn!(%error, "cannot hand out table entries");
+        }
+        Observation {
+            mms,
+            lost: (0..self.lost.len()).map(|reason| self.lost.read(reason)).collect(),
+            tables: self.table_figures(),
+            programs: programs::read(Path::new("/proc/self/fdinfo"), &self.programs),
+            records: self.drain(),
+        }
+    }
+
+    /// What was added to the plain counters, by slot, and the slots whose mm is gone for good.
+    fn look_at_slots(&mut self) -> (BTreeMap<u32, Counts>, Vec<u32>) {
+        let mut added = BTreeMap::new();
+        let mut dead = Vec::new();
+        self.slots_in_use = 0;
+        for index in 0..self.next_slot {
+            if index != 0 && (self.slots.read_word(index, STATE_WORD) >> 32) as u32 == STATE_FREE {
+                continue;
+            }
+            self.slots_in_use += 1;
+            let slot = self.slots.read(index);
+            let book = &mut self.slot_books[index as usize];
+            if slot.state == STATE_EXEC && book.exec_looks < EXEC_LOOKS {
+                // An exec has yet to give the process its name; what it did so far is told with it.
+                book.exec_looks += 1;
+                continue;
+            }
+            added.insert(index, book.look(&slot));
+            if book.dead_looks >= DEAD_LOOKS {
+                dead.push(index);
+            } else if index != 0
+                && book.idle_looks >= IDLE_LOOKS
+                && slot.state != STATE_DEAD
+                && slot.tgid != 0
+                && !process_exists(slot.tgid)
+            {
+                self.retire(index, &slot);
+            }
+        }
+        (added, dead)
+    }
+
+    /// Takes a slot whose process is gone out of the index; it is freed two looks later.
+    fn retire(&mut self, index: u32, slot: &MmSlot) {
+        if self.index.get(&slot.mm, 0).is_ok_and(|found| found == index) {
+            // Another mm may be at this address by now: then the index no longer names this slot.
+            let _ = self.index.remove(&slot.mm);
+        }
+        let mut dead = *slot;
+        dead.state = STATE_DEAD;
+        self.slots.write(index, &dead);
+    }
+
+    fn free(&mut self, freed: &[u32]) {
+        if freed.is_empty() {
+            return;
+        }
+        for index in 0..self.row_books.len() as u32 {
+            if index >= SERIES as u32 && freed.contains(&self.row_books[index as usize].slot) {
+                self.rows.write(index, &Row::new_zeroed());
+                self.row_books[index as usize] = Row::new_zeroed();
+                let _ = self.free_rows.push(index, 0);
+            }
+        }
+        let errors: Vec<[u8; 8]> = self.error_books.keys().copied().collect();
+        for key in errors {
+            if freed.contains(&error_key(&key).slot) {
+                let _ = self.errors.remove(&key);
+                self.error_books.remove(&key);
+            }
+        }
+        for &index in freed {
+            self.slots.write(index, &MmSlot::new_zeroed());
+            self.slot_books[index as usize] = SlotBook::new();
+            let _ = self.free_slots.push(index, 0);
+        }
+    }
+
+    /// Adds what the histogram rows gained. A row of a slot that is not told about yet waits with it.
+    fn look_at_rows(&mut self, counts: &mut BTreeMap<u32, Counts>) {
+        let mut in_use = 0;
+        self.row_books.resize_with(self.next_row as usize, Row::new_zeroed);
+        for index in 0..self.next_row {
+            if self.rows.read_word(index, SERIES_WORD) >> 32 == 0 {
+                continue;
+            }
+            in_use += 1;
+            let row = self.rows.read(index);
+            let Some(counts) = counts.get_mut(&row.slot) else { continue };
+            let last = &mut self.row_books[index as usize];
+            let histogram = tables::row_difference(&row, last);
+            *last = row;
+            if histogram != Histogram::default() {
+                *counts.histograms.entry(row.series - 1).or_default() += &histogram;
+                if let Some(book) = self.slot_books.get_mut(row.slot as usize) {
+                    book.idle_looks = 0;
+                }
+            }
+        }
+        self.rows_in_use = in_use;
+    }
+
+    fn look_at_errors(&mut self, counts: &mut BTreeMap<u32, Counts>) {
+        for (key, total) in self.errors.iter().filter_map(Result::ok) {
+            let parts = error_key(&key);
+            let Some(counts) = counts.get_mut(&parts.slot) else { continue };
+            let last = self.error_books.entry(key).or_default();
+            let added = total.wrapping_sub(*last);
+            *last = total;
+            if added != 0 {
+                *counts.errors.entry((parts.ioctl, parts.errno)).or_default() += added;
+            }
+        }
+    }
+
+    /// Puts names to what was counted. Own activity is left out.
+    fn name(&self, counts: BTreeMap<u32, Counts>) -> Vec<MmObservation> {
+        counts
+            .into_iter()
+            .filter(|(_, counts)| !counts.is_empty())
+            .filter_map(|(index, counts)| {
+                if index == 0 {
+                    return Some(MmObservation { owner: None, counts });
+                }
+                let slot = self.slots.read(index);
+                (slot.tgid != self.own_tgid).then(|| MmObservation { owner: Some(owner(&slot)), counts })
+            })
+            .collect()
+    }
+
+    fn table_figures(&self) -> Vec<TableFigures> {
+        let busy = (0..self.tasks.len()).filter(|&index| self.tasks.read_word(index, BUSY_WORD) as u32 != 0).count();
+        let table = |name, entries: Option<u64>, capacity: u32, entry: usize| TableFigures {
+            name,
+            entries,
+            capacity: u64::from(capacity),
+            bytes: u64::from(capacity) * entry as u64,
+        };
+        vec![
+            table("mm_slots", Some(u64::from(self.slots_in_use)), SLOTS, size_of::<MmSlot>()),
+            table("histogram_rows", Some(u64::from(self.rows_in_use)), ROWS, size_of::<Row>()),
+            table("task_states", Some(busy as u64), TASKS, size_of::<TaskState>()),
+            table("uffd_errors", Some(self.error_books.len() as u64), ERRORS, size_of::<ErrorKey>() + 8),
+            table("records", None, RING_BYTES, 1),
+        ]
+    }
+
+    /// Takes all records out of the ring. Own activity is left out here too.
+    fn drain(&mut self) -> Vec<Record> {
+        let mut records = Vec::new();
+        while let Some(item) = self.records.next() {
+            if let Ok(record) = Record::read_from_bytes(&item)
+                && record.tgid != self.own_tgid
+            {
+                records.push(record);
+            }
+        }
+        records
+    }
+}
+
+fn owner(slot: &MmSlot) -> Owner {
+    let mut comm = [0; 16];
+    comm[..8].copy_from_slice(&slot.comm_halves[0].to_ne_bytes());
+    comm[8..].copy_from_slice(&slot.comm_halves[1].to_ne_bytes());
+    Owner { comm, tgid: slot.tgid, cgroup_id: slot.cgroup_id, born_ns: slot.born_ns }
+}
+
+fn error_key(bytes: &[u8; 8]) -> ErrorKey {
+    ErrorKey::read_from_bytes(bytes).unwrap_or(ErrorKey { slot: 0, ioctl: 0, errno: 0 })
+}
+
+fn process_exists(tgid: u32) -> bool {
+    Path::new("/proc").join(tgid.to_string()).exists()
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, Failure> {
+    ebpf.take_map(name).ok_or_else(|| Failure::System(format!("the kernel object has no map {name}")))
+}
+
+fn mapped<T: zerocopy::FromBytes + zerocopy::IntoBytes>(
+    ebpf: &Ebpf,
+    name: &str,
+    entries: u32,
+) -> Result<Mapping<T>, Failure> {
+    let failed = |error: io::Error| Failure::System(format!("map {name} into memory: {error}"));
+    // The map stays where it is: programs loaded later still refer to its descriptor.
+    let Some(Map::Array(data)) = ebpf.map(name) else {
+        return Err(Failure::System(format!("the kernel object has no array {name}")));
+    };
+    Mapping::new(data.fd().as_fd(), entries).map_err(failed)
+}
+
+fn typed<M: TryFrom<Map, Error = aya::maps::MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M, Failure> {
+    M::try_from(take(ebpf, name)?).map_err(|error| Failure::System(format!("map {name}: {error}")))
+}

@@ -1,0 +1,46 @@
+//! What the kernel says of each program: how often it ran, how long, and how often it could not run because it was
+//! running already. Read from fdinfo; run counts only while the kernel's BPF statistics are switched on.
+
+use std::{collections::BTreeMap, fs, os::fd::RawFd, path::Path};
+
+/// Figures of one program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProgramFigures {
+    /// Runs and their nanoseconds, while the statistics are on.
+    pub runs: Option<(u64, u64)>,
+    /// Runs that were skipped because the program was running on that CPU; kernels from 5.12 on tell.
+    pub misses: Option<u64>,
+}
+
+/// Reads all programs below `root`, /proc/self/fdinfo.
+pub(super) fn read(
+    root: &Path,
+    programs: &BTreeMap<&'static str, RawFd>,
+) -> BTreeMap<&'static str, ProgramFigures> {
+    programs
+        .iter()
+        .filter_map(|(&name, fd)| Some((name, parse(&fs::read_to_string(root.join(fd.to_string())).ok()?))))
+        .collect()
+}
+
+fn parse(fdinfo: &str) -> ProgramFigures {
+    let field = |name: &str| -> Option<u64> {
+        fdinfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
+    };
+    ProgramFigures {
+        runs: field("run_cnt").zip(field("run_time_ns")).filter(|&(runs, _)| runs != 0),
+        misses: field("recursion_misses"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fdinfo_is_read() {
+        let text = "pos:\t0\nprog_type:\t26\nrun_time_ns:\t1200\nrun_cnt:\t10\nrecursion_misses:\t2\n";
+        assert_eq!(parse(text), ProgramFigures { runs: Some((10, 1200)), misses: Some(2) });
+        assert_eq!(parse("run_time_ns:\t0\nrun_cnt:\t0\n"), ProgramFigures { runs: None, misses: None });
+    }
+}

@@ -1,0 +1,119 @@
+//! The tables of mms and their histogram rows: what was added since the last look, and the way of a slot from its
+//! claim by the kernel side to its return to the free ones.
+//!
+//! Counters wrap in 32 bits; differences are taken modulo 2^32. A slot is given back only one look after its mm was
+//! found dead, when nobody can still be writing to it.
+
+use probe_common::{
+    histogram::Row,
+    slot::{MmSlot, STATE_DEAD},
+};
+use zerocopy::FromZeros as _;
+
+use super::{Counts, Histogram};
+
+/// What the last look saw of one slot.
+pub(super) struct SlotBook {
+    last: MmSlot,
+    /// Looks since the mm was found dead.
+    pub(super) dead_looks: u32,
+    /// Looks since something was counted.
+    pub(super) idle_looks: u32,
+    /// Looks that found the mm in the middle of an exec.
+    pub(super) exec_looks: u32,
+}
+
+impl SlotBook {
+    pub(super) fn new() -> Self {
+        Self { last: MmSlot::new_zeroed(), dead_looks: 0, idle_looks: 0, exec_looks: 0 }
+    }
+
+    /// What was added since the last look, and the new state of the book.
+    pub(super) fn look(&mut self, now: &MmSlot) -> Counts {
+        if self.last.born_ns != now.born_ns {
+            *self = Self::new();
+        }
+        let last = &self.last;
+        let wrap = |now: u32, last: u32| u64::from(now.wrapping_sub(last));
+        let mut counts = Counts {
+            flush_pages: now.flush_pages.wrapping_sub(last.flush_pages),
+            windows_opened: wrap(now.windows_opened, last.windows_opened),
+            windows_closed: wrap(now.windows_closed, last.windows_closed),
+            faults_begun: wrap(now.faults_begun, last.faults_begun),
+            faults_ended: wrap(now.faults_ended, last.faults_ended),
+            ..Counts::default()
+        };
+        for n in 0..counts.acquisitions.len() {
+            counts.acquisitions[n] = wrap(now.acquisitions[n], last.acquisitions[n]);
+        }
+        for n in 0..counts.flushes.len() {
+            counts.flushes[n] = wrap(now.flushes[n], last.flushes[n]);
+        }
+        for n in 0..counts.wait_ns.len() {
+            counts.wait_ns[n] = now.wait_ns[n].wrapping_sub(last.wait_ns[n]);
+            counts.hold_ns[n] = now.hold_ns[n].wrapping_sub(last.hold_ns[n]);
+        }
+        self.idle_looks = if counts.is_empty() { self.idle_looks + 1 } else { 0 };
+        self.dead_looks = if now.state == STATE_DEAD { self.dead_looks + 1 } else { 0 };
+        self.last = *now;
+        counts
+    }
+}
+
+/// What was added to a row since the last look at it.
+pub(super) fn row_difference(now: &Row, last: &Row) -> Histogram {
+    let mut histogram = Histogram { sum_ns: now.sum_ns.wrapping_sub(last.sum_ns), ..Histogram::default() };
+    for (n, bucket) in histogram.buckets.iter_mut().enumerate() {
+        *bucket = u64::from(now.buckets[n].wrapping_sub(last.buckets[n]));
+    }
+    histogram
+}
+
+#[cfg(test)]
+mod tests {
+    use probe_common::slot::STATE_NAMED;
+
+    use super::*;
+
+    fn slot(born_ns: u64, acquired: u32) -> MmSlot {
+        let mut slot = MmSlot::new_zeroed();
+        slot.born_ns = born_ns;
+        slot.state = STATE_NAMED;
+        slot.acquisitions[0] = acquired;
+        slot
+    }
+
+    #[test]
+    fn a_look_gives_what_was_added_since_the_last() {
+        let mut book = SlotBook::new();
+        assert_eq!(book.look(&slot(1, 5)).acquisitions[0], 5);
+        assert_eq!(book.look(&slot(1, 7)).acquisitions[0], 2);
+        assert_eq!(book.look(&slot(1, 7)).acquisitions[0], 0);
+        assert_eq!(book.idle_looks, 1);
+    }
+
+    #[test]
+    fn a_counter_that_wrapped_is_read_right() {
+        let mut book = SlotBook::new();
+        book.look(&slot(1, u32::MAX - 1));
+        assert_eq!(book.look(&slot(1, 3)).acquisitions[0], 5);
+    }
+
+    #[test]
+    fn a_slot_claimed_anew_starts_from_zero() {
+        let mut book = SlotBook::new();
+        book.look(&slot(1, 100));
+        assert_eq!(book.look(&slot(2, 4)).acquisitions[0], 4);
+    }
+
+    #[test]
+    fn rows_wrap_too() {
+        let mut last = Row::new_zeroed();
+        let mut now = last;
+        last.buckets[3] = u32::MAX;
+        now.buckets[3] = 0;
+        now.sum_ns = 600;
+        let difference = row_difference(&now, &last);
+        assert_eq!((difference.buckets[3], difference.sum_ns, difference.count()), (1, 600, 1));
+    }
+}

@@ -1,0 +1,9 @@
+//! What the running kernel is: its prototypes, member offsets and helpers, as one plain value.
+//!
+//! Reads /sys and /proc; decides nothing. Everything comes from BTF, nothing from a version number.
+
+mod btf;
+mod facts;
+
+pub use btf::{Btf, BtfError};
+pub use facts::{FactsError, KernelFacts, Wanted};

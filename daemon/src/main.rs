@@ -1,0 +1,65 @@
+//! mmscope: the command line, the log, and one line for what went wrong.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use mmscope::{
+    cli::{Cli, Command, LogFormat, LogLevel},
+    doctor, failure::Failure, run,
+};
+use tracing::level_filters::LevelFilter;
+
+/// EX_USAGE of sysexits.h.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            eprintln!("mmscope: {} (see mmscope --help)", first_line(&error.to_string()));
+            return ExitCode::from(USAGE);
+        }
+        Err(help) => {
+            print!("{help}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let result = match &cli.command {
+        Command::Run(args) => {
+            start_log(args.log_format, args.log_level);
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::System(format!("start threads: {error}")))
+                .and_then(|runtime| runtime.block_on(run::run(args)))
+        }
+        Command::Doctor(args) => doctor::doctor(args),
+    };
+    result.unwrap_or_else(|failure| {
+        eprintln!("mmscope: {failure}");
+        failure.code()
+    })
+}
+
+/// clap's own message, without its label and without the usage that follows.
+fn first_line(message: &str) -> String {
+    let message = message.trim_start_matches("error: ");
+    let paragraph: Vec<&str> =
+        message.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    paragraph.join(" ")
+}
+
+fn start_log(format: LogFormat, level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Logfmt => log.with_ansi(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}

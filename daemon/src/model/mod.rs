@@ -1,0 +1,197 @@
+//! Sums by subject. Pure: observations in, a snapshot out; the time is passed in.
+//!
+//! The number of subjects is bounded. One that finds no place is summed into "other"; one that was quiet for long
+//! gives its place up and its sums go to "other", so that nothing is lost and no counter of "other" ever falls.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::{
+    attach::HookState,
+    identity::Subject,
+    intake::{Counts, ProgramFigures, TableFigures},
+};
+
+/// Bounds of the model.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Subjects told apart.
+    pub subjects: usize,
+    /// A subject that was quiet for so long may lose its place to a new one.
+    pub quiet: Duration,
+}
+
+/// What is told at a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Sums by subject, "other" among them.
+    pub subjects: BTreeMap<Subject, Counts>,
+    /// Each hook of the table, in its order.
+    pub hooks: Vec<HookState>,
+    /// Losses by reason.
+    pub lost: Vec<u64>,
+    /// Tables of the kernel side.
+    pub tables: Vec<TableFigures>,
+    /// What the kernel says of each attached program.
+    pub programs: BTreeMap<&'static str, ProgramFigures>,
+    /// This process, as customary; none where /proc does not tell.
+    pub process: Option<ProcessFigures>,
+    /// Single events over their thresholds since the start.
+    pub records: u64,
+    /// Ticks since the start.
+    pub ticks: u64,
+}
+
+/// Figures of mmscope itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ProcessFigures {
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub resident_bytes: u64,
+    /// Address space.
+    pub virtual_bytes: u64,
+    /// Open descriptors.
+    pub open_fds: u64,
+    /// Limit on them.
+    pub max_fds: u64,
+    /// Start, since the epoch.
+    pub start_seconds: f64,
+}
+
+struct Place {
+    counts: Counts,
+    /// Time of the last activity.
+    active: Duration,
+}
+
+/// The sums.
+pub struct Model {
+    limits: Limits,
+    places: BTreeMap<Subject, Place>,
+    other: Counts,
+}
+
+impl Model {
+    /// An empty model.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, places: BTreeMap::new(), other: Counts::default() }
+    }
+
+    /// Adds what one tick saw; `now` is any time that does not go back.
+    pub fn fold(&mut self, now: Duration, added: impl IntoIterator<Item = (Subject, Counts)>) {
+        // Several mms of one subject count as one before a place is looked for.
+        let mut by_subject: BTreeMap<Subject, Counts> = BTreeMap::new();
+        for (subject, counts) in added {
+            *by_subject.entry(subject).or_default() += &counts;
+        }
+        let mut newcomers = Vec::new();
+        for (subject, counts) in by_subject {
+            if subject == Subject::other() {
+                self.other += &counts;
+            } else if let Some(place) = self.places.get_mut(&subject) {
+                place.counts += &counts;
+                place.active = now;
+            } else {
+                newcomers.push((subject, counts));
+            }
+        }
+        // Where there is not room for all, the most active come first.
+        newcomers.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
+        for (subject, counts) in newcomers {
+            if self.places.len() < self.limits.subjects || self.make_room(now) {
+                self.places.insert(subject, Place { counts, active: now });
+            } else {
+                self.other += &counts;
+            }
+        }
+    }
+
+    /// Takes the place of the subject that was quiet for longest, if it was quiet for long enough.
+    fn make_room(&mut self, now: Duration) -> bool {
+        let quietest = self.places.iter().min_by_key(|(_, place)| place.active);
+        let Some((subject, place)) = quietest else { return false };
+        if now.saturating_sub(place.active) < self.limits.quiet {
+            return false;
+        }
+        let subject = subject.clone();
+        if let Some(place) = self.places.remove(&subject) {
+            self.other += &place.counts;
+        }
+        true
+    }
+
+    /// Sums as they are now.
+    #[must_use]
+    pub fn subjects(&self) -> BTreeMap<Subject, Counts> {
+        let mut subjects: BTreeMap<Subject, Counts> =
+            self.places.iter().map(|(subject, place)| (subject.clone(), place.counts.clone())).collect();
+        if !self.other.is_empty() {
+            subjects.insert(Subject::other(), self.other.clone());
+        }
+        subjects
+    }
+}
+
+/// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
+pub type SharedSnapshot = Arc<arc_swap::ArcSwap<Snapshot>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject(comm: &str) -> Subject {
+        Subject { comm: comm.to_owned(), cgroup: "/".to_owned() }
+    }
+
+    fn flushes(n: u64) -> Counts {
+        Counts { flushes: [n, 0, 0], ..Counts::default() }
+    }
+
+    fn total(model: &Model) -> u64 {
+        model.subjects().values().map(|counts| counts.flushes[0]).sum()
+    }
+
+    const LIMITS: Limits = Limits { subjects: 2, quiet: Duration::from_secs(60) };
+
+    #[test]
+    fn mms_of_one_subject_are_one_sum() {
+        let mut model = Model::new(LIMITS);
+        model.fold(Duration::ZERO, [(subject("a"), flushes(1)), (subject("a"), flushes(2))]);
+        assert_eq!(model.subjects()[&subject("a")].flushes[0], 3);
+    }
+
+    #[test]
+    fn who_finds_no_place_is_summed_into_other() {
+        let mut model = Model::new(LIMITS);
+        model.fold(
+            Duration::ZERO,
+            [(subject("a"), flushes(1)), (subject("b"), flushes(5)), (subject("c"), flushes(3))],
+        );
+        let subjects = model.subjects();
+        assert_eq!(subjects.len(), 3);
+        assert_eq!(subjects[&Subject::other()].flushes[0], 1, "the least active one");
+        assert_eq!(total(&model), 9);
+    }
+
+    #[test]
+    fn a_quiet_subject_gives_its_place_up_and_its_sums_stay() {
+        let mut model = Model::new(LIMITS);
+        model.fold(Duration::ZERO, [(subject("a"), flushes(4)), (subject("b"), flushes(5))]);
+        model.fold(Duration::from_secs(59), [(subject("b"), flushes(1)), (subject("c"), flushes(1))]);
+        assert!(!model.subjects().contains_key(&subject("c")), "a was not quiet for long enough");
+        model.fold(Duration::from_secs(61), [(subject("c"), flushes(1))]);
+        let subjects = model.subjects();
+        assert!(subjects.contains_key(&subject("c")) && !subjects.contains_key(&subject("a")));
+        assert_eq!(subjects[&Subject::other()].flushes[0], 5);
+        assert_eq!(total(&model), 12);
+    }
+
+    #[test]
+    fn what_found_no_slot_is_other_without_taking_a_place() {
+        let mut model = Model::new(LIMITS);
+        model.fold(Duration::ZERO, [(Subject::other(), flushes(7))]);
+        model.fold(Duration::ZERO, [(subject("a"), flushes(1)), (subject("b"), flushes(1))]);
+        assert_eq!(model.subjects().len(), 3);
+    }
+}

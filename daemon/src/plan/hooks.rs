@@ -1,0 +1,365 @@
+//! The one table of hooks: every form in which a kernel offers one, and what is lost without it.
+
+use probe_common::relocation::{arg, field};
+
+/// Where a hook sits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookKind {
+    /// Entry of a function, by fentry.
+    Entry,
+    /// Return of a function, by fexit.
+    Exit,
+    /// A tracepoint, by tp_btf, or by raw_tracepoint where that is refused.
+    Tracepoint,
+}
+
+/// One form of a hook: an argument list as BTF has it, and where in it the probes' arguments stand.
+pub(super) struct Form {
+    pub(super) arguments: &'static str,
+    /// Relocation and position. A fexit program finds the return value behind the last argument.
+    pub(super) positions: &'static [(u16, u8)],
+    /// Why this form cannot be hooked although it is known.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// A hook.
+pub struct Hook {
+    /// Its name in metrics and in `mmscope doctor`.
+    pub name: &'static str,
+    /// Where it sits.
+    pub kind: HookKind,
+    /// Function or tracepoint.
+    pub target: &'static str,
+    /// Program in the kernel object.
+    pub program: &'static str,
+    /// Its raw_tracepoint form.
+    pub raw_program: Option<&'static str>,
+    /// Attached only when the hook of this name is not.
+    pub stands_in_for: Option<&'static str>,
+    /// What cannot be told without it.
+    pub tells: &'static str,
+    pub(super) forms: &'static [Form],
+    /// Members that its program cannot do without.
+    pub(super) members: &'static [u16],
+}
+
+const fn form(arguments: &'static str, positions: &'static [(u16, u8)]) -> Form {
+    Form { arguments, positions, refused: None }
+}
+
+const TASK: &[u16] = &[field::TASK_MM, field::TASK_FLAGS];
+
+const fn tracepoint(
+    name: &'static str,
+    raw_program: &'static str,
+    tells: &'static str,
+    forms: &'static [Form],
+    members: &'static [u16],
+) -> Hook {
+    Hook {
+        name,
+        kind: HookKind::Tracepoint,
+        target: name,
+        program: name,
+        raw_program: Some(raw_program),
+        stands_in_for: None,
+        tells,
+        forms,
+        members,
+    }
+}
+
+const fn function(
+    kind: HookKind,
+    name: &'static str,
+    target: &'static str,
+    program: &'static str,
+    tells: &'static str,
+    forms: &'static [Form],
+    members: &'static [u16],
+) -> Hook {
+    Hook { name, kind, target, program, raw_program: None, stands_in_for: None, tells, forms, members }
+}
+
+/// Every hook, in the order in which they are attached: an end before its beginning, so that what is begun while
+/// attaching can be ended, and names before anything is counted.
+pub const HOOKS: &[Hook] = &[
+    tracepoint(
+        "task_rename",
+        "task_rename_raw",
+        "names that processes take after they started",
+        &[form(
+            "struct task_struct *, char *",
+            &[(arg::TASK_RENAME_TASK, 0), (arg::TASK_RENAME_COMM, 1)],
+        )],
+        &[field::TASK_MM, field::TASK_PID, field::TASK_TGID],
+    ),
+    function(
+        HookKind::Exit,
+        "exit_mmap",
+        "exit_mmap",
+        "exit_mmap_exit",
+        "the end of an address space at once; without it, found by looking for its process",
+        &[form("struct mm_struct *mm", &[(arg::EXIT_MMAP_MM, 0)])],
+        &[],
+    ),
+    tracepoint(
+        "contention_end",
+        "contention_end_raw",
+        "waits for mmap_lock",
+        &[form("void *, int", &[(arg::CONTENTION_END_LOCK, 0)])],
+        &[field::MM_MMAP_LOCK, field::TASK_MM, field::TASK_FLAGS],
+    ),
+    tracepoint(
+        "contention_begin",
+        "contention_begin_raw",
+        "waits for mmap_lock",
+        &[form(
+            "void *, unsigned int",
+            &[(arg::CONTENTION_BEGIN_LOCK, 0), (arg::CONTENTION_BEGIN_FLAGS, 1)],
+        )],
+        &[field::MM_MMAP_LOCK],
+    ),
+    tracepoint(
+        "mmap_lock_released",
+        "mmap_lock_released_raw",
+        "holds of mmap_lock",
+        &[
+            // 6.13 and later.
+            form("struct mm_struct *, bool", &[(arg::RELEASED_MM, 0), (arg::RELEASED_WRITE, 1)]),
+            // 5.11 to 6.12: the cgroup's path stands between.
+            form("struct mm_struct *, char *, bool", &[(arg::RELEASED_MM, 0), (arg::RELEASED_WRITE, 2)]),
+        ],
+        TASK,
+    ),
+    tracepoint(
+        "mmap_lock_acquire_returned",
+        "mmap_lock_acquire_returned_raw",
+        "acquisitions and holds of mmap_lock",
+        &[
+            form(
+                "struct mm_struct *, bool, bool",
+                &[(arg::ACQUIRED_MM, 0), (arg::ACQUIRED_WRITE, 1), (arg::ACQUIRED_SUCCESS, 2)],
+            ),
+            form(
+                "struct mm_struct *, char *, bool, bool",
+                &[(arg::ACQUIRED_MM, 0), (arg::ACQUIRED_WRITE, 2), (arg::ACQUIRED_SUCCESS, 3)],
+            ),
+        ],
+        TASK,
+    ),
+    function(
+        HookKind::Exit,
+        "tlb_finish_mmu",
+        "tlb_finish_mmu",
+        "tlb_finish_mmu_exit",
+        "pending-flush windows",
+        &[
+            form("struct mmu_gather *tlb", &[(arg::FINISH_TLB, 0)]),
+            form(
+                "struct mmu_gather *tlb, long unsigned int start, long unsigned int end",
+                &[(arg::FINISH_TLB, 0)],
+            ),
+        ],
+        TASK,
+    ),
+    function(
+        HookKind::Exit,
+        "flush_tlb_mm_range",
+        "flush_tlb_mm_range",
+        "flush_tlb_mm_range_exit",
+        "every TLB flush with its mm and range, and inner windows",
+        &[form(
+            "struct mm_struct *mm, long unsigned int start, long unsigned int end, unsigned int stride_shift, \
+             bool freed_tables",
+            &[(arg::FLUSH_MM, 0), (arg::FLUSH_START, 1), (arg::FLUSH_END, 2)],
+        )],
+        TASK,
+    ),
+    function(
+        HookKind::Entry,
+        "change_protection",
+        "change_protection",
+        "change_protection_enter",
+        "inner windows, and the path of a window",
+        &[
+            // 6.3 and later.
+            form(
+                "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
+                 long unsigned int end, long unsigned int cp_flags",
+                &[(arg::CHANGE_PROTECTION_TLB, 0), (arg::CHANGE_PROTECTION_FLAGS, 4)],
+            ),
+            // 5.17 to 6.2.
+            form(
+                "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
+                 long unsigned int end, pgprot_t newprot, long unsigned int cp_flags",
+                &[(arg::CHANGE_PROTECTION_TLB, 0), (arg::CHANGE_PROTECTION_FLAGS, 5)],
+            ),
+            Form {
+                arguments: "struct vm_area_struct *vma, long unsigned int start, long unsigned int end, \
+                            pgprot_t newprot, long unsigned int cp_flags",
+                positions: &[],
+                refused: Some("before 5.17 the function names no mmu_gather"),
+            },
+        ],
+        &[],
+    ),
+    function(
+        HookKind::Exit,
+        "tlb_gather_mmu",
+        "tlb_gather_mmu",
+        "tlb_gather_mmu_exit",
+        "pending-flush windows",
+        &[
+            form("struct mmu_gather *tlb, struct mm_struct *mm", &[(arg::GATHER_TLB, 0), (arg::GATHER_MM, 1)]),
+            form(
+                "struct mmu_gather *tlb, struct mm_struct *mm, long unsigned int start, long unsigned int end",
+                &[(arg::GATHER_TLB, 0), (arg::GATHER_MM, 1)],
+            ),
+        ],
+        TASK,
+    ),
+    function(
+        HookKind::Exit,
+        "tlb_gather_mmu_fullmm",
+        "tlb_gather_mmu_fullmm",
+        "tlb_gather_mmu_fullmm_exit",
+        "windows of address spaces that are torn down",
+        &[form(
+            "struct mmu_gather *tlb, struct mm_struct *mm",
+            &[(arg::GATHER_FULLMM_TLB, 0), (arg::GATHER_FULLMM_MM, 1)],
+        )],
+        TASK,
+    ),
+    function(
+        HookKind::Exit,
+        "tlb_gather_mmu_vma",
+        "tlb_gather_mmu_vma",
+        "tlb_gather_mmu_vma_exit",
+        "windows of unshared huge page tables",
+        &[form(
+            "struct mmu_gather *tlb, struct vm_area_struct *vma",
+            &[(arg::GATHER_VMA_TLB, 0), (arg::GATHER_VMA_VMA, 1)],
+        )],
+        &[field::TASK_MM, field::TASK_FLAGS, field::VMA_MM],
+    ),
+    function(
+        HookKind::Exit,
+        "mwriteprotect_range:exit",
+        "mwriteprotect_range",
+        "mwriteprotect_range_exit",
+        "paths uffd_wp and uffd_unwp of windows, where change_protection is absent",
+        MWRITEPROTECT_RANGE,
+        &[],
+    ),
+    function(
+        HookKind::Entry,
+        "mwriteprotect_range",
+        "mwriteprotect_range",
+        "mwriteprotect_range_enter",
+        "paths uffd_wp and uffd_unwp of windows, where change_protection is absent",
+        MWRITEPROTECT_RANGE,
+        &[],
+    ),
+    function(
+        HookKind::Exit,
+        "clear_refs_write:exit",
+        "clear_refs_write",
+        "clear_refs_write_exit",
+        "windows of path soft_dirty",
+        CLEAR_REFS_WRITE,
+        &[],
+    ),
+    function(
+        HookKind::Entry,
+        "clear_refs_write",
+        "clear_refs_write",
+        "clear_refs_write_enter",
+        "windows of path soft_dirty",
+        CLEAR_REFS_WRITE,
+        &[],
+    ),
+    function(
+        HookKind::Exit,
+        "handle_userfault:exit",
+        "handle_userfault",
+        "handle_userfault_exit",
+        "userfaults: how long, how many, why",
+        HANDLE_USERFAULT,
+        &[],
+    ),
+    function(
+        HookKind::Entry,
+        "handle_userfault",
+        "handle_userfault",
+        "handle_userfault_enter",
+        "userfaults: how long, how many, why",
+        HANDLE_USERFAULT,
+        &[field::VM_FAULT_VMA, field::VMA_MM],
+    ),
+    function(
+        HookKind::Exit,
+        "userfaultfd_ioctl:exit",
+        "userfaultfd_ioctl",
+        "userfaultfd_ioctl_exit",
+        "ioctls of userfaultfd: which, how long, how they fail",
+        USERFAULTFD_IOCTL,
+        &[field::TASK_MM],
+    ),
+    function(
+        HookKind::Entry,
+        "userfaultfd_ioctl",
+        "userfaultfd_ioctl",
+        "userfaultfd_ioctl_enter",
+        "ioctls of userfaultfd: which, how long, how they fail; the operation uffd_ioctl",
+        USERFAULTFD_IOCTL,
+        &[],
+    ),
+    Hook {
+        name: "tlb_flush",
+        kind: HookKind::Tracepoint,
+        target: "tlb_flush",
+        program: "tlb_flush",
+        raw_program: Some("tlb_flush_raw"),
+        stands_in_for: Some("flush_tlb_mm_range"),
+        tells: "TLB flushes executed on the CPU that asked, where flush_tlb_mm_range is absent",
+        forms: &[form(
+            "int, long unsigned int",
+            &[(arg::TLB_FLUSH_REASON, 0), (arg::TLB_FLUSH_PAGES, 1)],
+        )],
+        members: &[field::TASK_MM],
+    },
+];
+
+const MWRITEPROTECT_RANGE: &[Form] = &[
+    // 6.9 and later.
+    form(
+        "struct userfaultfd_ctx *ctx, long unsigned int start, long unsigned int len, bool enable_wp",
+        &[(arg::MWRITEPROTECT_ENABLE, 3)],
+    ),
+    // 5.18 to 6.8.
+    form(
+        "struct mm_struct *dst_mm, long unsigned int start, long unsigned int len, bool enable_wp, \
+         atomic_t *mmap_changing",
+        &[(arg::MWRITEPROTECT_ENABLE, 3)],
+    ),
+    // 5.7 to 5.17.
+    form(
+        "struct mm_struct *dst_mm, long unsigned int start, long unsigned int len, bool enable_wp, \
+         bool *mmap_changing",
+        &[(arg::MWRITEPROTECT_ENABLE, 3)],
+    ),
+];
+
+const CLEAR_REFS_WRITE: &[Form] =
+    &[form("struct file *file, char *buf, size_t count, loff_t *ppos", &[])];
+
+const HANDLE_USERFAULT: &[Form] = &[form(
+    "struct vm_fault *vmf, long unsigned int reason",
+    &[(arg::USERFAULT_VMF, 0), (arg::USERFAULT_REASON, 1)],
+)];
+
+const USERFAULTFD_IOCTL: &[Form] = &[form(
+    "struct file *file, unsigned int cmd, long unsigned int arg",
+    &[(arg::UFFD_IOCTL_CMD, 1), (arg::UFFD_IOCTL_RET, 3)],
+)];

@@ -1,0 +1,42 @@
+//! The one list of kernel struct members that the probes read.
+
+use probe_common::relocation::field;
+
+pub(super) struct Member {
+    pub(super) id: u16,
+    pub(super) structure: &'static str,
+    pub(super) path: &'static str,
+}
+
+impl Member {
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.structure, self.path)
+    }
+}
+
+const fn member(id: u16, structure: &'static str, path: &'static str) -> Member {
+    Member { id, structure, path }
+}
+
+pub(super) const MEMBERS: &[Member] = &[
+    member(field::MM_CTX_ID, "mm_struct", "context.ctx_id"),
+    member(field::MM_OWNER, "mm_struct", "owner"),
+    member(field::MM_MMAP_LOCK, "mm_struct", "mmap_lock"),
+    member(field::TASK_MM, "task_struct", "mm"),
+    member(field::TASK_FLAGS, "task_struct", "flags"),
+    member(field::TASK_PID, "task_struct", "pid"),
+    member(field::TASK_TGID, "task_struct", "tgid"),
+    member(field::TASK_COMM, "task_struct", "comm"),
+    member(field::TASK_CGROUPS, "task_struct", "cgroups"),
+    member(field::CSS_SET_DFL_CGRP, "css_set", "dfl_cgrp"),
+    member(field::CGROUP_KN, "cgroup", "kn"),
+    member(field::KERNFS_NODE_ID, "kernfs_node", "id"),
+    member(field::VM_FAULT_VMA, "vm_fault", "vma"),
+    member(field::VMA_MM, "vm_area_struct", "vm_mm"),
+    member(field::PT_REGS_ORIG_AX, "pt_regs", "orig_ax"),
+];
+
+/// `struct.path` of a member, for people.
+pub(super) fn name(id: u16) -> String {
+    MEMBERS.iter().find(|member| member.id == id).map_or_else(|| format!("member {id}"), Member::name)
+}

@@ -1,0 +1,163 @@
+//! From a kernel's facts to a plan: which form of each hook fits, at which positions its arguments stand, at which
+//! offsets its members lie, and what is missing and why. Pure: no kernel is touched here.
+
+mod hooks;
+mod members;
+mod syscalls;
+
+use probe_common::relocation::{COUNT, field};
+
+pub use hooks::{HOOKS, Hook, HookKind};
+pub use syscalls::operations as syscall_operations;
+
+use crate::kernel::{KernelFacts, Wanted};
+
+/// How a hook is reached, as design and metrics name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub enum Tier {
+    /// fentry or fexit.
+    F,
+    /// A tracepoint: tp_btf or raw_tracepoint.
+    T,
+}
+
+impl Tier {
+    /// The letter.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F => "F",
+            Self::T => "T",
+        }
+    }
+}
+
+/// What the plan says of one hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Attach it.
+    Attach,
+    /// Leave it; the reason is for the user.
+    Absent(String),
+}
+
+/// What to do on one kernel.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// One decision for each entry of [`HOOKS`], in its order.
+    pub decisions: Vec<Decision>,
+    /// What belongs at each relocation; none where this kernel has no such thing.
+    pub relocations: [Option<i32>; COUNT],
+    /// bpf_get_current_task_btf and bpf_task_pt_regs exist.
+    pub has_task_btf: bool,
+    /// mm_struct names its owner.
+    pub has_mm_owner: bool,
+    /// mm_struct has an id that is never reused.
+    pub has_ctx_id: bool,
+    /// A task's cgroup id can be walked to.
+    pub has_cgroup: bool,
+}
+
+const HELPERS: &[&str] = &["get_current_task_btf", "task_pt_regs"];
+
+/// Reads what a plan needs to know of the kernel below `root`.
+///
+/// # Errors
+///
+/// When that kernel has no readable BTF.
+pub fn read_facts(root: &std::path::Path) -> Result<KernelFacts, crate::kernel::FactsError> {
+    with_wanted(|wanted| KernelFacts::read(root, wanted))
+}
+
+/// Takes what a plan needs to know out of a kernel's BTF.
+///
+/// # Errors
+///
+/// When the bytes are no BTF.
+pub fn facts_from_btf(release: &str, bytes: &[u8]) -> Result<KernelFacts, crate::kernel::BtfError> {
+    with_wanted(|wanted| KernelFacts::from_btf(release, bytes, wanted))
+}
+
+fn with_wanted<T>(read: impl FnOnce(&Wanted<'_>) -> T) -> T {
+    let targets = |tracepoints: bool| -> Vec<&str> {
+        let mut names: Vec<&str> = HOOKS
+            .iter()
+            .filter(|hook| (hook.kind == HookKind::Tracepoint) == tracepoints)
+            .map(|hook| hook.target)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    };
+    let members: Vec<(&str, &str)> =
+        members::MEMBERS.iter().map(|member| (member.structure, member.path)).collect();
+    read(&Wanted {
+        functions: &targets(false),
+        tracepoints: &targets(true),
+        members: &members,
+        helpers: HELPERS,
+    })
+}
+
+impl Plan {
+    /// Decides.
+    #[must_use]
+    pub fn new(facts: &KernelFacts) -> Self {
+        let mut relocations = [None; COUNT];
+        for member in members::MEMBERS {
+            relocations[usize::from(member.id)] =
+                facts.members.get(&member.name()).map(|&offset| offset as i32);
+        }
+        relocations[usize::from(field::TASK_COMM_HIGH)] =
+            relocations[usize::from(field::TASK_COMM)].map(|offset| offset + 8);
+
+        let mut decisions = Vec::with_capacity(HOOKS.len());
+        for hook in HOOKS {
+            decisions.push(decide(hook, facts, &mut relocations));
+        }
+        let has = |ids: &[u16]| ids.iter().all(|&id| relocations[usize::from(id)].is_some());
+        Self {
+            decisions,
+            has_task_btf: HELPERS.iter().all(|name| facts.helpers.iter().any(|have| have == name))
+                && has(&[field::PT_REGS_ORIG_AX]),
+            has_mm_owner: has(&[field::MM_OWNER, field::TASK_COMM, field::TASK_TGID, field::TASK_PID]),
+            has_ctx_id: has(&[field::MM_CTX_ID]),
+            has_cgroup: has(&[
+                field::TASK_CGROUPS,
+                field::CSS_SET_DFL_CGRP,
+                field::CGROUP_KN,
+                field::KERNFS_NODE_ID,
+            ]),
+            relocations,
+        }
+    }
+}
+
+fn decide(hook: &Hook, facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) -> Decision {
+    let (prototypes, what) = match hook.kind {
+        HookKind::Tracepoint => (&facts.tracepoints, "tracepoint"),
+        HookKind::Entry | HookKind::Exit => (&facts.functions, "function"),
+    };
+    let Some(prototype) = prototypes.get(hook.target) else {
+        return Decision::Absent(format!("this kernel has no {what} {}", hook.target));
+    };
+    let arguments = prototype.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'));
+    let Some(form) = hook.forms.iter().find(|form| form.arguments == arguments) else {
+        return Decision::Absent(format!("unknown prototype ({arguments})"));
+    };
+    if let Some(reason) = form.refused {
+        return Decision::Absent(reason.to_owned());
+    }
+    for &id in hook.members {
+        if relocations[usize::from(id)].is_none() {
+            return Decision::Absent(format!("this kernel has no {}", members::name(id)));
+        }
+    }
+    for &(id, position) in form.positions {
+        relocations[usize::from(id)] = Some(i32::from(position) * 8);
+    }
+    Decision::Attach
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use std::collections::BTreeMap;
+
+use probe_common::relocation::{arg, field};
+
+use super::*;
+
+/// Facts of a kernel as BTF would give them.
+fn facts() -> KernelFacts {
+    let functions = [
+        ("tlb_gather_mmu", "void(struct mmu_gather *tlb, struct mm_struct *mm)"),
+        (
+            "change_protection",
+            "long int(struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
+             long unsigned int end, long unsigned int cp_flags)",
+        ),
+    ];
+    let tracepoints = [("mmap_lock_released", "void(struct mm_struct *, char *, bool)")];
+    let members = [
+        ("mm_struct.mmap_lock", 200),
+        ("task_struct.mm", 2400),
+        ("task_struct.flags", 44),
+        ("task_struct.comm", 3000),
+    ];
+    let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    };
+    KernelFacts {
+        release: "6.12.0".to_owned(),
+        functions: own(&functions),
+        tracepoints: own(&tracepoints),
+        members: members.iter().map(|(name, offset)| ((*name).to_owned(), *offset)).collect(),
+        helpers: vec!["get_current_task_btf".to_owned()],
+    }
+}
+
+fn decision<'a>(plan: &'a Plan, name: &str) -> &'a Decision {
+    let index = HOOKS.iter().position(|hook| hook.name == name).unwrap();
+    &plan.decisions[index]
+}
+
+#[test]
+fn positions_follow_the_prototype() {
+    let plan = Plan::new(&facts());
+    assert_eq!(plan.relocations[usize::from(arg::RELEASED_WRITE)], Some(16));
+    assert_eq!(plan.relocations[usize::from(arg::CHANGE_PROTECTION_FLAGS)], Some(32));
+
+    let mut newer = facts();
+    newer.tracepoints.insert("mmap_lock_released".into(), "void(struct mm_struct *, bool)".into());
+    let plan = Plan::new(&newer);
+    assert_eq!(plan.relocations[usize::from(arg::RELEASED_WRITE)], Some(8));
+}
+
+#[test]
+fn offsets_come_from_the_members() {
+    let plan = Plan::new(&facts());
+    assert_eq!(plan.relocations[usize::from(field::TASK_COMM)], Some(3000));
+    assert_eq!(plan.relocations[usize::from(field::TASK_COMM_HIGH)], Some(3008));
+    assert_eq!(plan.relocations[usize::from(field::MM_CTX_ID)], None);
+    assert!(!plan.has_ctx_id);
+    assert!(!plan.has_task_btf, "one of two helpers is not enough");
+}
+
+#[test]
+fn a_prototype_never_seen_is_absent_and_quoted() {
+    let mut strange = facts();
+    strange.functions.insert("tlb_gather_mmu".into(), "void(struct mmu_gather *tlb, int mm)".into());
+    let plan = Plan::new(&strange);
+    assert_eq!(
+        decision(&plan, "tlb_gather_mmu"),
+        &Decision::Absent("unknown prototype (struct mmu_gather *tlb, int mm)".into())
+    );
+    assert_eq!(plan.relocations[usize::from(arg::GATHER_MM)], None);
+}
+
+#[test]
+fn a_missing_function_or_member_is_named() {
+    let mut poorer = facts();
+    poorer.members.remove("task_struct.flags");
+    let plan = Plan::new(&poorer);
+    assert_eq!(
+        decision(&plan, "handle_userfault"),
+        &Decision::Absent("this kernel has no function handle_userfault".into())
+    );
+    assert_eq!(
+        decision(&plan, "mmap_lock_released"),
+        &Decision::Absent("this kernel has no task_struct.flags".into())
+    );
+}
+
+#[test]
+fn every_relocation_has_one_source() {
+    // A member and an argument with the same id would overwrite each other silently.
+    let mut users: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+    for member in members::MEMBERS {
+        users.entry(member.id).or_default().push(member.path);
+    }
+    for hook in HOOKS {
+        let mut ids: Vec<u16> =
+            hook.forms.iter().flat_map(|form| form.positions.iter().map(|&(id, _)| id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        for id in ids {
+            users.entry(id).or_default().push(hook.target);
+        }
+    }
+    for (id, mut users) in users {
+        users.dedup();
+        assert_eq!(users.len(), 1, "relocation {id} is used by {users:?}");
+    }
+}

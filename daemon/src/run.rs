@@ -1,0 +1,220 @@
+//! `mmscope run`: settings, attach, serve, tick, detach.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    attach::{self, Allowed, HookState, Thresholds},
+    cli::RunArgs,
+    config::Config,
+    failure::Failure,
+    identity::Identity,
+    intake::Intake,
+    model::{Limits, Model, ProcessFigures, Snapshot},
+    plan::{self, HOOKS, Plan},
+    privileges, terminal, web,
+};
+
+/// After a signal, how long a scrape under way may still take.
+const DRAIN: Duration = Duration::from_millis(300);
+/// Times after the start at which a terminal is shown a table.
+const TABLES: [Duration; 5] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];
+
+/// Runs until a signal.
+///
+/// # Errors
+///
+/// When it cannot start, with everything detached.
+pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    let config = match &args.config_file {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    if args.config_check {
+        println!("configuration is valid");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut interrupt = on(SignalKind::interrupt())?;
+    let mut terminate = on(SignalKind::terminate())?;
+
+    // What can fail for reasons of the user's comes first, before anything is attached.
+    privileges::check(Path::new("/"))?;
+    let listener = web::listen(&args.listen_address).await?;
+    let address = listener
+        .local_addr()
+        .map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
+    let facts = plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))?;
+    let plan = Plan::new(&facts);
+
+    privileges::raise_memlock();
+    let mut loaded = attach::load(&plan, Thresholds::of(&config.record), args.probes.object.as_deref())?;
+    let mut intake = Intake::new(&mut loaded.ebpf)?;
+    let hooks = attach::attach(&mut loaded, &plan, Allowed::all_but(&args.probes.without))?;
+    intake.watch(loaded.programs());
+
+    let is_terminal = std::io::stdout().is_terminal();
+    if is_terminal {
+        say(&terminal::greeting(&address, &args.telemetry_path, &facts.release, &hooks));
+    } else {
+        log_start(&address, &facts.release, &hooks);
+    }
+
+    let site = web::Site {
+        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot { hooks: hooks.clone(), ..Snapshot::default() })),
+        telemetry_path: args.telemetry_path.clone(),
+        tick: config.tick,
+        last_tick: Arc::default(),
+    };
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
+    let looker = Looker {
+        intake,
+        identity: Identity::new("/".into()),
+        model: Model::new(Limits { subjects: config.subjects, quiet: config.subject_quiet }),
+        site,
+        hooks,
+        start: Instant::now(),
+        records: 0,
+        ticks: 0,
+        is_terminal,
+    };
+    let looking = tokio::spawn(look(looker, config.tick, stop.clone()));
+
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("detaching");
+    stop.cancel();
+    let _ = looking.await;
+    drop(loaded);
+    // A connection that stays open does not keep mmscope from leaving.
+    let _ = tokio::time::timeout(DRAIN, server).await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind).map_err(|error| Failure::System(format!("handle signals: {error}")))
+}
+
+/// Everything that a tick needs.
+struct Looker {
+    intake: Intake,
+    identity: Identity,
+    model: Model,
+    site: web::Site,
+    hooks: Vec<HookState>,
+    start: Instant,
+    records: u64,
+    ticks: u64,
+    is_terminal: bool,
+}
+
+async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(tick);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tables = TABLES.into_iter().peekable();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => {}
+        }
+        let now = Instant::now();
+        let snapshot = looker.tick(now);
+        let uptime = now - looker.start;
+        if looker.is_terminal && tables.next_if(|due| uptime >= *due).is_some() {
+            say(&terminal::table(&snapshot, uptime));
+        }
+    }
+}
+
+impl Looker {
+    fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
+        let observation = self.intake.tick();
+        let identity = &mut self.identity;
+        self.model.fold(
+            now - self.start,
+            observation
+                .mms
+                .into_iter()
+                .map(|mm| (identity.subject(mm.owner.as_ref()), mm.counts)),
+        );
+        self.records += observation.records.len() as u64;
+        self.ticks += 1;
+        for record in &observation.records {
+            if self.is_terminal {
+                say(&format!("{}\n", terminal::record(record)));
+            } else {
+                tracing::info!(
+                    tgid = record.tgid,
+                    tid = record.tid,
+                    duration_ns = record.duration_ns,
+                    "{}",
+                    terminal::record(record)
+                );
+            }
+        }
+        let snapshot = Arc::new(Snapshot {
+            subjects: self.model.subjects(),
+            hooks: self.hooks.clone(),
+            lost: observation.lost,
+            tables: observation.tables,
+            programs: observation.programs,
+            process: own_figures(),
+            records: self.records,
+            ticks: self.ticks,
+        });
+        self.site.snapshot.store(snapshot.clone());
+        self.site.ticked(now);
+        snapshot
+    }
+}
+
+fn own_figures() -> Option<ProcessFigures> {
+    let process = procfs::process::Process::myself().ok()?;
+    let stat = process.stat().ok()?;
+    let ticks = procfs::ticks_per_second() as f64;
+    let limit = process.limits().ok()?.max_open_files.soft_limit;
+    Some(ProcessFigures {
+        cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
+        resident_bytes: stat.rss * procfs::page_size(),
+        virtual_bytes: stat.vsize,
+        open_fds: process.fd_count().ok()? as u64,
+        max_fds: match limit {
+            procfs::process::LimitValue::Value(value) => value,
+            procfs::process::LimitValue::Unlimited => u64::MAX,
+        },
+        start_seconds: procfs::boot_time_secs().ok()? as f64 + stat.starttime as f64 / ticks,
+    })
+}
+
+/// Prints; a terminal that went away is no reason to stop.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn log_start(address: &str, kernel: &str, hooks: &[HookState]) {
+    tracing::info!(address, kernel, "serving");
+    for (hook, state) in HOOKS.iter().zip(hooks) {
+        match state {
+            HookState::Attached(tier) => tracing::info!(hook = hook.name, tier = tier.name(), "attached"),
+            HookState::Absent(reason) => tracing::warn!(hook = hook.name, reason, "absent"),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What a person at a terminal sees: where to look, which hooks count or why not, and the first numbers as they
+//! come. Pure text; printing is main's.
+
+use std::{fmt::Write as _, time::Duration};
+
+use probe_common::{
+    event::Record,
+    series::{FAULT, HOLD, OPERATIONS, OUTER, PATHS, WAIT},
+};
+
+use crate::{attach::{self, HookState}, identity::printable, intake::{Counts, Histogram}, model::Snapshot, plan::HOOKS};
+
+/// Subjects in a table.
+const ROWS: usize = 8;
+/// Columns of a terminal that a reason may fill.
+const REASON: usize = 76;
+
+/// Said once at start.
+#[must_use]
+pub fn greeting(address: &str, telemetry_path: &str, kernel: &str, hooks: &[HookState]) -> String {
+    let mut text = format!("mmscope on kernel {kernel}\n\n  metrics  http://{address}{telemetry_path}\n");
+    let _ = writeln!(text, "  page     http://{address}/\n");
+    let mut attached = Vec::new();
+    let mut absent: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (hook, state) in HOOKS.iter().zip(hooks) {
+        match state {
+            HookState::Attached(tier) => attached.push(format!("{} ({})", hook.name, tier.name())),
+            HookState::Absent(reason) => match absent.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, names)) => names.push(hook.name),
+                None => absent.push((reason, vec![hook.name])),
+            },
+        }
+    }
+    let _ = writeln!(text, "{} hooks attached:", attached.len());
+    wrap(&mut text, &attached);
+    for (reason, names) in absent {
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let _ = writeln!(text, "{} absent, {}:", names.len(), shortened(reason));
+        wrap(&mut text, &names);
+    }
+    text.push_str("\nOwn activity is left out. Ctrl-C detaches and leaves.\n");
+    text
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= REASON {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(REASON - 1).collect();
+    short.push('…');
+    short
+}
+
+fn wrap(text: &mut String, words: &[String]) {
+    let mut column = 0;
+    for (n, word) in words.iter().enumerate() {
+        if column == 0 || column + word.len() + 2 > 78 {
+            text.push_str(if n == 0 { "  " } else { ",\n  " });
+            column = 2;
+        } else {
+            text.push_str(", ");
+            column += 2;
+        }
+        text.push_str(word);
+        column += word.len();
+    }
+    text.push('\n');
+}
+
+/// The most active subjects so far, as a table of what can be measured here.
+#[must_use]
+pub fn table(snapshot: &Snapshot, uptime: Duration) -> String {
+    let mut subjects: Vec<_> = snapshot.subjects.iter().collect();
+    subjects.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
+    let hooks = &snapshot.hooks;
+    let windows = attach::has(hooks, "tlb_finish_mmu");
+    let mut text = format!(
+        "\nafter {} s: {} subjects\n{:<16} {:>9} {:>9}",
+        uptime.as_secs(),
+        snapshot.subjects.len(),
+        "command",
+        "lockings",
+        "held"
+    );
+    text.push_str("    waited   flushes");
+    if windows {
+        text.push_str("   windows   p99 window");
+    }
+    text.push('\n');
+    for (subject, counts) in subjects.into_iter().take(ROWS) {
+        let _ = write!(
+            text,
+            "{:<16} {:>9} {:>9} {:>9} {:>9}",
+            subject.comm,
+            counts.acquisitions[0] + counts.acquisitions[2],
+            time(sum(counts, HOLD, 2).sum_ns),
+            time(sum(counts, WAIT, 2).sum_ns),
+            counts.flushes.iter().sum::<u64>()
+        );
+        if windows {
+            let outer = sum(counts, OUTER, PATHS.len() as u32);
+            let _ = write!(text, " {:>9} {:>12}", outer.count(), quantile(&outer, 0.99));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// One event over its threshold, as a line.
+#[must_use]
+pub fn record(record: &Record) -> String {
+    let what = match record.series {
+        n if n < OUTER + PATHS.len() as u32 => {
+            format!("pending-flush window, path {},", PATHS[(n - OUTER) as usize])
+        }
+        n if n == WAIT => "wait for mmap_lock, read,".to_owned(),
+        n if n == WAIT + 1 => "wait for mmap_lock, write,".to_owned(),
+        n if n == HOLD => "hold of mmap_lock, read,".to_owned(),
+        n if n == HOLD + 1 => "hold of mmap_lock, write,".to_owned(),
+        n if (FAULT..FAULT + 3).contains(&n) => "userfault".to_owned(),
+        _ => "event".to_owned(),
+    };
+    format!(
+        "{what} of {} in {}/{} {} ({})",
+        time(record.duration_ns),
+        record.tgid,
+        record.tid,
+        printable(&record.comm),
+        OPERATIONS.get(record.operation as usize).copied().unwrap_or("other")
+    )
+}
+
+fn sum(counts: &Counts, first: u32, series: u32) -> Histogram {
+    let mut sum = Histogram::default();
+    for n in first..first + series {
+        sum += &counts.histogram(n);
+    }
+    sum
+}
+
+/// Upper bound of the bucket in which a quantile lies.
+fn quantile(histogram: &Histogram, q: f64) -> String {
+    let count = histogram.count();
+    if count == 0 {
+        return "-".to_owned();
+    }
+    let rank = (count as f64 * q).ceil() as u64;
+    let mut seen = 0;
+    for (n, bucket) in histogram.buckets.iter().enumerate() {
+        seen += bucket;
+        if seen >= rank && n + 1 < histogram.buckets.len() {
+            return format!("<={}", time(256 << n));
+        }
+    }
+    ">8.6s".to_owned()
+}
+
+/// A duration in three digits.
+fn time(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns}ns"),
+        1_000..1_000_000 => format!("{:.1}us", ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1}ms", ns as f64 / 1e6),
+        _ => format!("{:.1}s", ns as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{identity::Subject, plan::Tier};
+
+    #[test]
+    fn hooks_absent_for_one_reason_are_told_together() {
+        let mut hooks = vec![HookState::Attached(Tier::T); HOOKS.len()];
+        hooks[1] = HookState::Absent("refused".to_owned());
+        hooks[2] = HookState::Absent("refused".to_owned());
+        let text = greeting("127.0.0.1:10942", "/metrics", "6.18", &hooks);
+        assert!(text.contains("http://127.0.0.1:10942/metrics"));
+        assert_eq!(text.matches("refused").count(), 1);
+        assert!(text.contains("2 absent, refused:"));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn the_most_active_come_first() {
+        let subject = |comm: &str| Subject { comm: comm.to_owned(), cgroup: String::new() };
+        let counts = |n| Counts { acquisitions: [n, 0, 0, 0], ..Counts::default() };
+        let snapshot = Snapshot {
+            subjects: [(subject("quiet"), counts(1)), (subject("busy"), counts(9))].into(),
+            hooks: vec![HookState::Attached(Tier::F); HOOKS.len()],
+            ..Snapshot::default()
+        };
+        let text = table(&snapshot, Duration::from_secs(3));
+        assert!(text.find("busy").unwrap() < text.find("quiet").unwrap());
+    }
+
+    #[test]
+    fn quantiles_are_bucket_bounds() {
+        let mut histogram = Histogram::default();
+        histogram.buckets[2] = 99;
+        histogram.buckets[5] = 1;
+        assert_eq!(quantile(&histogram, 0.99), "<=1.0us");
+        assert_eq!(quantile(&histogram, 1.0), "<=8.2us");
+        assert_eq!(quantile(&Histogram::default(), 0.5), "-");
+    }
+}

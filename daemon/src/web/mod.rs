@@ -1,0 +1,113 @@
+//! The HTTP side: a scrape, health, readiness and a landing page. Everything is rendered from the last snapshot.
+
+mod landing;
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{export, failure::Failure, model::SharedSnapshot};
+
+/// How many ticks may be missed before mmscope calls itself unhealthy.
+const MISSED_TICKS: u32 = 10;
+
+/// What the pages are made of.
+#[derive(Clone)]
+pub struct Site {
+    /// The last snapshot.
+    pub snapshot: SharedSnapshot,
+    /// Path of the scrape.
+    pub telemetry_path: String,
+    /// Time between two ticks.
+    pub tick: Duration,
+    /// When the last tick was.
+    pub last_tick: std::sync::Arc<std::sync::Mutex<Option<Instant>>>,
+}
+
+impl Site {
+    /// Says that a tick is done.
+    pub fn ticked(&self, now: Instant) {
+        *self.last_tick.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(now);
+    }
+
+    fn age(&self) -> Option<Duration> {
+        let last = *self.last_tick.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        last.map(|last| last.elapsed())
+    }
+}
+
+/// Listens on an address: `host:port`, or `:port` for all of the host's addresses.
+///
+/// # Errors
+///
+/// When the address is none, or is in use.
+pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    let failed = |error| Failure::Listen { address: address.to_owned(), error };
+    if address.starts_with(':') {
+        match TcpListener::bind(format!("[::]{address}")).await {
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+                TcpListener::bind(format!("0.0.0.0{address}")).await.map_err(failed)
+            }
+            listener => listener.map_err(failed),
+        }
+    } else {
+        TcpListener::bind(address).await.map_err(failed)
+    }
+}
+
+/// Answers until the token is cancelled.
+///
+/// # Errors
+///
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -> std::io::Result<()> {
+    let app = Router::new()
+        .route(&site.telemetry_path, get(metrics))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
+        .route("/", get(landing))
+        .with_state(site)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let format = export::Format::accepted(accept);
+    match export::render(&site.snapshot.load_full(), format) {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn healthy(State(site): State<Site>) -> Response {
+    match site.age() {
+        Some(age) if age > site.tick * MISSED_TICKS => {
+            let text = format!("no look at the kernel for {} s\n", age.as_secs());
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+        _ => "healthy\n".into_response(),
+    }
+}
+
+async fn ready(State(site): State<Site>) -> Response {
+    match site.age() {
+        Some(_) => "ready\n".into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "no look at the kernel yet\n").into_response(),
+    }
+}
+
+async fn landing(State(site): State<Site>) -> Html<String> {
+    Html(landing::page(&site.snapshot.load(), &site.telemetry_path))
+}

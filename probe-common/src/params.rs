@@ -1,0 +1,23 @@
+//! Values that the daemon sets in the kernel object before it is loaded: names of globals and their meaning.
+
+/// System call numbers that have an entry in `SYSCALL_OPERATIONS`.
+pub const SYSCALLS: usize = 512;
+
+/// `[u8; SYSCALLS]`: the operation of each system call number.
+pub const SYSCALL_OPERATIONS: &str = "SYSCALL_OPERATIONS";
+/// `u64`: durations of windows from this many nanoseconds on are sent as records.
+pub const RECORD_WINDOW_NS: &str = "RECORD_WINDOW_NS";
+/// `u64`: the same for holds.
+pub const RECORD_HOLD_NS: &str = "RECORD_HOLD_NS";
+/// `u64`: the same for waits.
+pub const RECORD_WAIT_NS: &str = "RECORD_WAIT_NS";
+/// `u64`: the same for userfaults.
+pub const RECORD_FAULT_NS: &str = "RECORD_FAULT_NS";
+/// `u32`: 1 if bpf_get_current_task_btf and bpf_task_pt_regs exist (5.15).
+pub const HAS_TASK_BTF: &str = "HAS_TASK_BTF";
+/// `u32`: 1 if mm_struct has an owner (CONFIG_MEMCG).
+pub const HAS_MM_OWNER: &str = "HAS_MM_OWNER";
+/// `u32`: 1 if mm_struct has context.ctx_id (x86).
+pub const HAS_CTX_ID: &str = "HAS_CTX_ID";
+/// `u32`: 1 if a task's cgroup id can be walked to.
+pub const HAS_CGROUP: &str = "HAS_CGROUP";

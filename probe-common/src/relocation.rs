@@ -1,0 +1,118 @@
+//! Places in the kernel object that the daemon rewrites before loading: offsets of struct members and positions of
+//! arguments, both from the running kernel's BTF.
+//!
+//! Rust has no CO-RE relocations. A load whose displacement is `DISPLACEMENT + id`, or a move of the constant
+//! `IMMEDIATE + id`, stands for "here belongs the number of `id`". No struct is so large and no stack frame so deep
+//! that a compiler would write such a displacement itself.
+
+/// Displacement of relocation 0 in a load.
+pub const DISPLACEMENT: i16 = 0x7a00;
+/// Constant of relocation 0 in a move.
+pub const IMMEDIATE: i32 = 0x6d6d_7a00;
+/// Ids in use, plus one.
+pub const COUNT: usize = 48;
+
+/// Members: byte offset in their struct.
+pub mod field {
+    /// `mm_struct.context.ctx_id`
+    pub const MM_CTX_ID: u16 = 0;
+    /// `mm_struct.owner`
+    pub const MM_OWNER: u16 = 1;
+    /// `mm_struct.mmap_lock`
+    pub const MM_MMAP_LOCK: u16 = 2;
+    /// `task_struct.mm`
+    pub const TASK_MM: u16 = 3;
+    /// `task_struct.flags`
+    pub const TASK_FLAGS: u16 = 4;
+    /// `task_struct.pid`
+    pub const TASK_PID: u16 = 5;
+    /// `task_struct.comm`, first half
+    pub const TASK_COMM: u16 = 6;
+    /// `task_struct.comm`, second half
+    pub const TASK_COMM_HIGH: u16 = 7;
+    /// `task_struct.tgid`
+    pub const TASK_TGID: u16 = 8;
+    /// `vm_area_struct.vm_mm`
+    pub const VMA_MM: u16 = 9;
+    /// `task_struct.cgroups`
+    pub const TASK_CGROUPS: u16 = 10;
+    /// `css_set.dfl_cgrp`
+    pub const CSS_SET_DFL_CGRP: u16 = 11;
+    /// `cgroup.kn`
+    pub const CGROUP_KN: u16 = 12;
+    /// `kernfs_node.id`
+    pub const KERNFS_NODE_ID: u16 = 13;
+    /// `vm_fault.vma`
+    pub const VM_FAULT_VMA: u16 = 14;
+    /// `pt_regs.orig_ax`
+    pub const PT_REGS_ORIG_AX: u16 = 15;
+    /// First id that is no member.
+    pub const END: u16 = 16;
+}
+
+/// Arguments: byte offset in the program's context (position times eight).
+pub mod arg {
+    /// exit_mmap: mm
+    pub const EXIT_MMAP_MM: u16 = 16;
+    /// mmap_lock_acquire_returned: mm
+    pub const ACQUIRED_MM: u16 = 17;
+    /// mmap_lock_acquire_returned: write
+    pub const ACQUIRED_WRITE: u16 = 18;
+    /// mmap_lock_acquire_returned: success
+    pub const ACQUIRED_SUCCESS: u16 = 19;
+    /// mmap_lock_released: mm
+    pub const RELEASED_MM: u16 = 20;
+    /// mmap_lock_released: write
+    pub const RELEASED_WRITE: u16 = 21;
+    /// contention_begin: lock
+    pub const CONTENTION_BEGIN_LOCK: u16 = 22;
+    /// contention_begin: flags
+    pub const CONTENTION_BEGIN_FLAGS: u16 = 23;
+    /// contention_end: lock
+    pub const CONTENTION_END_LOCK: u16 = 24;
+    /// tlb_flush: reason
+    pub const TLB_FLUSH_REASON: u16 = 25;
+    /// tlb_flush: pages
+    pub const TLB_FLUSH_PAGES: u16 = 26;
+    /// task_rename: task
+    pub const TASK_RENAME_TASK: u16 = 27;
+    /// task_rename: new name
+    pub const TASK_RENAME_COMM: u16 = 28;
+    /// tlb_gather_mmu: mmu_gather
+    pub const GATHER_TLB: u16 = 29;
+    /// tlb_gather_mmu: mm
+    pub const GATHER_MM: u16 = 30;
+    /// tlb_gather_mmu_fullmm: mmu_gather
+    pub const GATHER_FULLMM_TLB: u16 = 31;
+    /// tlb_gather_mmu_fullmm: mm
+    pub const GATHER_FULLMM_MM: u16 = 32;
+    /// tlb_gather_mmu_vma: mmu_gather
+    pub const GATHER_VMA_TLB: u16 = 33;
+    /// tlb_gather_mmu_vma: vma
+    pub const GATHER_VMA_VMA: u16 = 34;
+    /// tlb_finish_mmu: mmu_gather
+    pub const FINISH_TLB: u16 = 35;
+    /// change_protection: mmu_gather
+    pub const CHANGE_PROTECTION_TLB: u16 = 36;
+    /// change_protection: cp_flags
+    pub const CHANGE_PROTECTION_FLAGS: u16 = 37;
+    /// flush_tlb_mm_range: mm
+    pub const FLUSH_MM: u16 = 38;
+    /// flush_tlb_mm_range: start
+    pub const FLUSH_START: u16 = 39;
+    /// flush_tlb_mm_range: end
+    pub const FLUSH_END: u16 = 40;
+    /// handle_userfault: vmf
+    pub const USERFAULT_VMF: u16 = 41;
+    /// handle_userfault: reason
+    pub const USERFAULT_REASON: u16 = 42;
+    /// userfaultfd_ioctl: cmd
+    pub const UFFD_IOCTL_CMD: u16 = 43;
+    /// userfaultfd_ioctl: return value
+    pub const UFFD_IOCTL_RET: u16 = 44;
+    /// mwriteprotect_range: enable_wp
+    pub const MWRITEPROTECT_ENABLE: u16 = 45;
+}
+
+const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
+const _: () = assert!((arg::MWRITEPROTECT_ENABLE as usize) < COUNT);

@@ -1,0 +1,102 @@
+//! What is open in one task right now: locks held, a wait, windows, a userfault, an ioctl.
+//!
+//! Only the task itself writes its entry, so plain stores are enough.
+
+/// Entries of the task table; a power of two. A task's id chooses a set of [`WAYS`] entries.
+pub const TASKS: u32 = 16 * 1024;
+/// Entries that a task may use.
+pub const WAYS: u32 = 4;
+
+/// A lock held.
+#[repr(C)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// The mm whose lock it is; zero while unused.
+    pub mm: u64,
+    /// Since when, nanoseconds.
+    pub since_ns: u64,
+    /// Slot of that mm.
+    pub slot: u32,
+    /// 0 read, 1 write.
+    pub write: u32,
+}
+
+/// A pending-flush window.
+#[repr(C)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Address of the mmu_gather; zero while unused.
+    pub tlb: u64,
+    /// Return of tlb_gather_mmu, nanoseconds.
+    pub since_ns: u64,
+    /// First change_protection in it, nanoseconds; zero when there was none.
+    pub inner_since_ns: u64,
+    /// Return of the last flush after that, nanoseconds; zero when there was none.
+    pub inner_end_ns: u64,
+    /// Slot of the mm.
+    pub slot: u32,
+    /// Path plus one; zero while it is not known.
+    pub path: u32,
+}
+
+/// One task's open things.
+#[repr(C)]
+#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[derive(Clone, Copy, Debug)]
+pub struct TaskState {
+    /// tgid in the upper half, pid in the lower; zero while the entry is free.
+    pub id: u64,
+    /// Bits of what is open; an entry with none may be taken by another task.
+    pub busy: u32,
+    /// Slot of `mm`.
+    pub slot: u32,
+    /// The mm that the task met last.
+    pub mm: u64,
+    /// The lock that the task waits for (its address); zero when it waits for none.
+    pub wait_lock: u64,
+    /// Since when.
+    pub wait_since_ns: u64,
+    /// Slot of the mm whose lock it is.
+    pub wait_slot: u32,
+    /// 0 read, 1 write.
+    pub wait_write: u32,
+    /// Begin of the userfault; zero when there is none.
+    pub fault_since_ns: u64,
+    /// Slot of the mm that faulted.
+    pub fault_slot: u32,
+    /// Index in [`crate::series::FAULT_REASONS`].
+    pub fault_reason: u32,
+    /// Begin of the userfaultfd ioctl; zero when there is none.
+    pub ioctl_since_ns: u64,
+    /// Its request.
+    pub ioctl_cmd: u32,
+    /// Path that the surrounding function gives to windows, plus one; zero when none does.
+    pub context_path: u32,
+    /// In clear_refs: when the walk began to hold mmap_lock; zero before.
+    pub soft_dirty_since_ns: u64,
+    /// Slot of the mm that clear_refs works on.
+    pub soft_dirty_slot: u32,
+    /// Unused, zero.
+    pub pad: u32,
+    /// Locks held; fork holds two.
+    pub holds: [Hold; 2],
+    /// Windows open.
+    pub windows: [Window; 2],
+}
+
+const _: () = assert!(size_of::<TaskState>() == 224);
+
+/// `busy`: a hold is open. Shifted left by the hold's index.
+pub const BUSY_HOLD: u32 = 1;
+/// `busy`: a wait is open.
+pub const BUSY_WAIT: u32 = 1 << 2;
+/// `busy`: a window is open. Shifted left by the window's index.
+pub const BUSY_WINDOW: u32 = 1 << 3;
+/// `busy`: a userfault is open.
+pub const BUSY_FAULT: u32 = 1 << 5;
+/// `busy`: an ioctl is open.
+pub const BUSY_IOCTL: u32 = 1 << 6;
+/// `busy`: a surrounding function gives the path.
+pub const BUSY_CONTEXT: u32 = 1 << 7;

@@ -1,0 +1,125 @@
+//! Adding a duration to the mm's histogram, and sending a record when it is over its threshold.
+
+use probe_common::{
+    event::Record,
+    histogram::{BUCKETS, FIRST_BOUND_LOG2},
+    lost,
+    series::COUNT as SERIES,
+};
+
+use crate::{
+    kernel::{current_comm, current_id},
+    maps::{FREE_ROWS, RECORDS, add_u64, at, count_lost, get, increment, row, set, slot},
+};
+
+/// BPF_RB_NO_WAKEUP: the daemon looks by itself; a wake-up for each record costs more than the record.
+const NO_WAKEUP: u64 = 1;
+
+/// The time from `begin_ns` to `end_ns`; none, and a loss counted, if the clock went backwards.
+#[inline(always)]
+pub(crate) fn elapsed(begin_ns: u64, end_ns: u64) -> Option<u64> {
+    if end_ns < begin_ns {
+        count_lost(lost::CLOCK_BACKWARDS);
+        return None;
+    }
+    Some(end_ns - begin_ns)
+}
+
+/// Adds a duration to a series of a slot.
+#[inline(always)]
+pub(crate) fn duration(slot_index: u32, series: u32, duration_ns: u64) {
+    let Some(entry) = slot(slot_index) else { return };
+    if series as usize >= SERIES {
+        return;
+    }
+    let mut index = get!(entry, rows[series as usize]);
+    if index == 0 {
+        index = claim(slot_index, series);
+        // Slot 0's rows have fixed places: what fell back to it must not be remembered here.
+        if index >= SERIES as u32 {
+            set!(entry, rows[series as usize] = index);
+        }
+    }
+    let Some(row) = row(index) else { return };
+    let bucket = bucket(duration_ns);
+    if bucket as usize >= BUCKETS {
+        return;
+    }
+    add_u64(at!(row, sum_ns), duration_ns);
+    increment(at!(row, buckets[bucket as usize]));
+}
+
+/// A row for a series of a slot; slot 0's own where there is none left.
+///
+/// Two threads of one mm may both claim: both rows carry their owner, and the daemon adds up what it finds.
+#[inline(always)]
+fn claim(slot_index: u32, series: u32) -> u32 {
+    if slot_index == 0 {
+        return series;
+    }
+    let Ok(Some(index)) = FREE_ROWS.pop() else {
+        count_lost(lost::ROW_TABLE_FULL);
+        return series;
+    };
+    if let Some(row) = row(index) {
+        set!(row, slot = slot_index);
+        set!(row, series = series + 1);
+    }
+    index
+}
+
+/// Bucket of a duration: that of the first bound which it does not exceed.
+#[inline(always)]
+fn bucket(duration_ns: u64) -> u32 {
+    // The smallest b with duration <= 2^(8 + b) is the bit length of (duration - 1) >> 8.
+    let mut rest = duration_ns.saturating_sub(1) >> FIRST_BOUND_LOG2;
+    if rest >> 26 != 0 {
+        return BUCKETS as u32 - 1;
+    }
+    let mut length = 0;
+    if rest >= 1 << 16 {
+        rest >>= 16;
+        length += 16;
+    }
+    if rest >= 1 << 8 {
+        rest >>= 8;
+        length += 8;
+    }
+    if rest >= 1 << 4 {
+        rest >>= 4;
+        length += 4;
+    }
+    if rest >= 1 << 2 {
+        rest >>= 2;
+        length += 2;
+    }
+    if rest >= 2 {
+        return length + 2;
+    }
+    length + rest as u32
+}
+
+/// Sends a record of one event. Totals are not its business.
+#[inline(always)]
+pub(crate) fn record(slot_index: u32, series: u32, operation: u32, begin_ns: u64, duration_ns: u64) {
+    let Some(mut entry) = RECORDS.reserve::<Record>(0) else {
+        count_lost(lost::RING_FULL);
+        return;
+    };
+    let record = entry.as_mut_ptr();
+    let id = current_id();
+    set!(record, series = series);
+    set!(record, operation = operation);
+    set!(record, tgid = (id >> 32) as u32);
+    set!(record, tid = id as u32);
+    set!(record, begin_ns = begin_ns);
+    set!(record, duration_ns = duration_ns);
+    set!(record, slot = slot_index);
+    set!(record, pad = 0);
+    set!(record, slot_born_ns = match slot(slot_index) {
+        Some(slot) => get!(slot, born_ns),
+        None => 0,
+    });
+    current_comm(at!(record, comm));
+    entry.submit(NO_WAKEUP);
+}

@@ -1,0 +1,12 @@
+//! exit_mmap: the end of an address space.
+
+use aya_ebpf::{macros::fexit, programs::FExitContext};
+use probe_common::relocation::arg;
+
+use crate::{kernel::argument, slots};
+
+#[fexit(function = "exit_mmap")]
+fn exit_mmap_exit(ctx: FExitContext) -> i32 {
+    slots::retire(argument::<{ arg::EXIT_MMAP_MM }>(&ctx));
+    0
+}

@@ -1,0 +1,19 @@
+//! flush_tlb_mm_range: every flush of an mm on x86, by range, by page (flush_tlb_page is inline) or whole.
+
+use aya_ebpf::{macros::fexit, programs::FExitContext};
+use probe_common::relocation::arg;
+
+use crate::{
+    kernel::{Typed, argument},
+    window,
+};
+
+#[fexit(function = "flush_tlb_mm_range")]
+fn flush_tlb_mm_range_exit(ctx: FExitContext) -> i32 {
+    window::flushed::<Typed>(
+        argument::<{ arg::FLUSH_MM }>(&ctx),
+        argument::<{ arg::FLUSH_START }>(&ctx),
+        argument::<{ arg::FLUSH_END }>(&ctx),
+    );
+    0
+}

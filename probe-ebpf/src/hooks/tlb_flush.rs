@@ -1,0 +1,33 @@
+//! tlb:tlb_flush: a CPU flushed its TLB. Tells no mm; used only where flush_tlb_mm_range cannot be hooked.
+
+use aya_ebpf::{
+    EbpfContext,
+    macros::{btf_tracepoint, raw_tracepoint},
+    programs::{BtfTracePointContext, RawTracePointContext},
+};
+use probe_common::relocation::arg;
+
+use crate::{
+    kernel::{Raw, Reader, Typed, argument, current_mm},
+    window,
+};
+
+#[inline(always)]
+fn flushed<R: Reader>(ctx: &impl EbpfContext) -> i32 {
+    window::flushed_locally::<R>(
+        current_mm(),
+        argument::<{ arg::TLB_FLUSH_REASON }>(ctx),
+        argument::<{ arg::TLB_FLUSH_PAGES }>(ctx),
+    );
+    0
+}
+
+#[btf_tracepoint(function = "tlb_flush")]
+fn tlb_flush(ctx: BtfTracePointContext) -> i32 {
+    flushed::<Typed>(&ctx)
+}
+
+#[raw_tracepoint(tracepoint = "tlb_flush")]
+fn tlb_flush_raw(ctx: RawTracePointContext) -> i32 {
+    flushed::<Raw>(&ctx)
+}

@@ -1,0 +1,24 @@
+//! userfaultfd_ioctl: what handlers ask for, how long it takes, and how it fails.
+
+use aya_ebpf::{
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use probe_common::relocation::arg;
+
+use crate::{
+    kernel::{Typed, argument},
+    userfault,
+};
+
+#[fentry(function = "userfaultfd_ioctl")]
+fn userfaultfd_ioctl_enter(ctx: FEntryContext) -> i32 {
+    userfault::ioctl_begin(argument::<{ arg::UFFD_IOCTL_CMD }>(&ctx));
+    0
+}
+
+#[fexit(function = "userfaultfd_ioctl")]
+fn userfaultfd_ioctl_exit(ctx: FExitContext) -> i32 {
+    userfault::ioctl_end::<Typed>(argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
+    0
+}

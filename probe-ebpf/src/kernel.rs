@@ -1,0 +1,169 @@
+//! The one reader of kernel memory and of program contexts.
+//!
+//! Offsets and argument positions are unknown here: every load carries the id of a relocation (see
+//! `probe_common::relocation`) that the daemon replaces by this kernel's number. Two readers exist: [`Typed`] for
+//! programs whose arguments the verifier knows as pointers to kernel structs, where a load is one instruction, and
+//! [`Raw`] for those where pointers are mere numbers, read through a helper.
+
+use core::{arch::asm, ffi::c_void};
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_ktime_get_ns,
+        bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs,
+    },
+};
+use probe_common::relocation::{DISPLACEMENT, IMMEDIATE, field};
+
+use crate::params;
+
+/// How fields of kernel structs are read.
+pub(crate) trait Reader {
+    /// Eight bytes: a pointer or a long.
+    fn u64<const FIELD: u16>(pointer: u64) -> u64;
+    /// Four bytes.
+    fn u32<const FIELD: u16>(pointer: u64) -> u32;
+}
+
+/// Arguments are typed pointers: tp_btf, fentry, fexit.
+pub(crate) struct Typed;
+/// Arguments are numbers: raw_tracepoint.
+pub(crate) struct Raw;
+
+impl Reader for Typed {
+    #[inline(always)]
+    fn u64<const FIELD: u16>(pointer: u64) -> u64 {
+        let value;
+        // SAFETY: the verifier accepts the load only where `pointer` is a typed pointer and the offset that of a
+        // member; a fault in it reads as zero.
+        unsafe {
+            asm!("{value} = *(u64 *)({pointer} + {offset})",
+                value = out(reg) value, pointer = in(reg) pointer,
+                offset = const DISPLACEMENT + FIELD as i16, options(nostack, readonly));
+        }
+        value
+    }
+
+    #[inline(always)]
+    fn u32<const FIELD: u16>(pointer: u64) -> u32 {
+        let value: u64;
+        // SAFETY: as above.
+        unsafe {
+            asm!("{value} = *(u32 *)({pointer} + {offset})",
+                value = out(reg) value, pointer = in(reg) pointer,
+                offset = const DISPLACEMENT + FIELD as i16, options(nostack, readonly));
+        }
+        value as u32
+    }
+}
+
+impl Reader for Raw {
+    #[inline(always)]
+    fn u64<const FIELD: u16>(pointer: u64) -> u64 {
+        let mut value = 0_u64;
+        let address = pointer.wrapping_add(offset::<FIELD>());
+        // SAFETY: the helper writes the eight bytes of `value`, zero if the address cannot be read.
+        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 8, address as *const c_void) };
+        value
+    }
+
+    #[inline(always)]
+    fn u32<const FIELD: u16>(pointer: u64) -> u32 {
+        let mut value = 0_u32;
+        let address = pointer.wrapping_add(offset::<FIELD>());
+        // SAFETY: the helper writes the four bytes of `value`, zero if the address cannot be read.
+        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 4, address as *const c_void) };
+        value
+    }
+}
+
+/// A member's offset as a number.
+#[inline(always)]
+pub(crate) fn offset<const FIELD: u16>() -> u64 {
+    let value;
+    // SAFETY: moves a constant into a register.
+    unsafe {
+        asm!("{value} = {number}", value = out(reg) value,
+            number = const IMMEDIATE + FIELD as i32, options(nostack, pure, nomem));
+    }
+    value
+}
+
+/// Eight bytes of a program's context: an argument, or a fexit program's return value.
+#[inline(always)]
+pub(crate) fn argument<const ARG: u16>(ctx: &impl EbpfContext) -> u64 {
+    let value;
+    // SAFETY: the verifier accepts the load only inside the context.
+    unsafe {
+        asm!("{value} = *(u64 *)({ctx} + {offset})",
+            value = out(reg) value, ctx = in(reg) ctx.as_ptr(),
+            offset = const DISPLACEMENT + ARG as i16, options(nostack, readonly));
+    }
+    value
+}
+
+/// CLOCK_MONOTONIC, nanoseconds.
+#[inline(always)]
+pub(crate) fn now_ns() -> u64 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_ktime_get_ns() }
+}
+
+/// tgid in the upper half, pid in the lower: of the thread that runs.
+#[inline(always)]
+pub(crate) fn current_id() -> u64 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_get_current_pid_tgid() }
+}
+
+/// A value of the current task, by whichever of the two readers this kernel allows.
+macro_rules! current {
+    ($read:ident, $field:expr) => {
+        if params::has_task_btf() != 0 {
+            // SAFETY: the helper takes nothing; it exists where the parameter says so.
+            Typed::$read::<{ $field }>(unsafe { bpf_get_current_task_btf() } as u64)
+        } else {
+            // SAFETY: the helper takes nothing.
+            Raw::$read::<{ $field }>(unsafe { bpf_get_current_task() })
+        }
+    };
+}
+
+/// `current->mm`; zero in a kernel thread that borrowed none.
+#[inline(always)]
+pub(crate) fn current_mm() -> u64 {
+    current!(u64, field::TASK_MM)
+}
+
+/// `current->flags`.
+#[inline(always)]
+pub(crate) fn current_flags() -> u32 {
+    current!(u32, field::TASK_FLAGS)
+}
+
+/// Number of the system call that the current task is in; all ones in a fault from user mode. None where the
+/// kernel does not tell.
+#[inline(always)]
+pub(crate) fn current_syscall() -> Option<u64> {
+    if params::has_task_btf() == 0 {
+        return None;
+    }
+    // SAFETY: both helpers exist where the parameter says so; the second takes the first's typed pointer.
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
+    Some(Typed::u64::<{ field::PT_REGS_ORIG_AX }>(regs as u64))
+}
+
+/// Copies a name of at most fifteen characters and its end.
+#[inline(always)]
+pub(crate) fn copy_name(to: *mut [u8; 16], from: u64) {
+    // SAFETY: the helper writes at most sixteen bytes, which the entry behind `to` has.
+    unsafe { bpf_probe_read_kernel_str(to.cast(), 16, from as *const c_void) };
+}
+
+/// Copies the current thread's name.
+#[inline(always)]
+pub(crate) fn current_comm(to: *mut [u8; 16]) {
+    // SAFETY: the helper writes at most sixteen bytes, which the entry behind `to` has.
+    unsafe { bpf_get_current_comm(to.cast(), 16) };
+}

@@ -1,0 +1,126 @@
+//! The maps, and the only way into their memory.
+//!
+//! Entries are shared with other CPUs and with the daemon, so nobody gets a reference to one: fields are read and
+//! written through the raw pointer, counters with atomic additions.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, RingBuf, Stack},
+};
+use probe_common::{
+    event::RING_BYTES,
+    histogram::Row,
+    lost,
+    slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS},
+    task::{TASKS, TaskState},
+};
+
+#[map]
+static TASK_STATES: Array<TaskState> = Array::with_max_entries(TASKS, BPF_F_MMAPABLE);
+#[map]
+static MM_SLOTS: Array<MmSlot> = Array::with_max_entries(SLOTS, BPF_F_MMAPABLE);
+#[map]
+static HISTOGRAM_ROWS: Array<Row> = Array::with_max_entries(ROWS, BPF_F_MMAPABLE);
+#[map]
+static LOST: Array<u64> = Array::with_max_entries(lost::COUNT as u32, BPF_F_MMAPABLE);
+/// Slot of an mm, by its address.
+#[map]
+pub(crate) static MM_INDEX: HashMap<u64, u32> = HashMap::with_max_entries(SLOTS, 0);
+#[map]
+pub(crate) static UFFD_ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(ERRORS, 0);
+/// Slots nobody uses; the daemon fills it.
+#[map]
+pub(crate) static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(SLOTS, 0);
+/// Rows nobody uses; the daemon fills it.
+#[map]
+pub(crate) static FREE_ROWS: Stack<u32> = Stack::with_max_entries(ROWS, 0);
+#[map]
+pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// An entry of the task table.
+#[inline(always)]
+pub(crate) fn task(index: u32) -> Option<*mut TaskState> {
+    TASK_STATES.get_ptr_mut(index)
+}
+
+/// A slot.
+#[inline(always)]
+pub(crate) fn slot(index: u32) -> Option<*mut MmSlot> {
+    MM_SLOTS.get_ptr_mut(index)
+}
+
+/// A row.
+#[inline(always)]
+pub(crate) fn row(index: u32) -> Option<*mut Row> {
+    HISTOGRAM_ROWS.get_ptr_mut(index)
+}
+
+/// Counts one loss.
+#[inline(always)]
+pub(crate) fn count_lost(reason: u32) {
+    if let Some(counter) = LOST.get_ptr_mut(reason) {
+        add_u64(counter, 1);
+    }
+}
+
+/// Adds to a counter in a map. The plain atomic addition that every BPF kernel knows: its result is not used.
+#[inline(always)]
+pub(crate) fn add_u64(counter: *mut u64, value: u64) {
+    // SAFETY: the pointer is into a map's entry, aligned by its layout; the verifier has checked its bounds.
+    unsafe {
+        asm!("lock *(u64 *)({counter} + 0) += {value}",
+            counter = in(reg) counter, value = in(reg) value, options(nostack));
+    }
+}
+
+/// Adds one to a counter in a map.
+#[inline(always)]
+pub(crate) fn increment(counter: *mut u32) {
+    // SAFETY: as in `add_u64`.
+    unsafe {
+        asm!("lock *(u32 *)({counter} + 0) += {value}",
+            counter = in(reg) counter, value = in(reg) 1_u64, options(nostack));
+    }
+}
+
+/// Reads what the compiler must not presume to know: a map's entry or a parameter.
+#[inline(always)]
+pub(crate) fn volatile<T: Copy>(place: *const T) -> T {
+    // SAFETY: the pointer is into a map's entry or a static of this object, aligned and always initialised.
+    unsafe { place.read_volatile() }
+}
+
+/// Writes into a map's entry.
+#[inline(always)]
+pub(crate) fn store<T>(place: *mut T, value: T) {
+    // SAFETY: the pointer is into a map's entry; the verifier has checked its bounds.
+    unsafe { place.write_volatile(value) }
+}
+
+/// The address of a field of an entry: no reference to it is made.
+macro_rules! at {
+    ($entry:expr, $($field:tt)+) => {{
+        let entry = $entry;
+        // SAFETY: `entry` points to a whole entry of a map; only the address of a field is taken.
+        unsafe { &raw mut (*entry).$($field)+ }
+    }};
+}
+pub(crate) use at;
+
+/// Reads a field of an entry.
+macro_rules! get {
+    ($entry:expr, $($field:tt)+) => { $crate::maps::volatile($crate::maps::at!($entry, $($field)+)) };
+}
+pub(crate) use get;
+
+/// Writes a field of an entry.
+macro_rules! set {
+    ($entry:expr, $field:ident $([$index:expr])? $(. $inner:ident)? = $value:expr) => {{
+        let value = $value;
+        $crate::maps::store($crate::maps::at!($entry, $field $([$index])? $(. $inner)?), value)
+    }};
+}
+pub(crate) use set;

@@ -1,0 +1,161 @@
+//! Finding the slot of an mm, claiming one at first sight, and naming its owner while it lives.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use probe_common::{
+    lost,
+    relocation::field,
+    slot::{MmSlot, STATE_DEAD, STATE_EXEC, STATE_NAMED},
+    task::TaskState,
+};
+
+use crate::{
+    kernel::{Reader, copy_name, current_id, now_ns},
+    maps::{FREE_SLOTS, MM_INDEX, at, count_lost, get, set, slot},
+    params,
+};
+
+/// The slot of those that find none.
+const NOBODY: u32 = 0;
+
+/// The slot of `mm`, remembered beside the task's state. Never fails: what finds no slot is nobody's.
+#[inline(always)]
+pub(crate) fn of<R: Reader>(task: *mut TaskState, mm: u64) -> u32 {
+    let index = get!(task, slot);
+    if get!(task, mm) == mm
+        && let Some(entry) = slot(index)
+        && is_of::<R>(entry, mm)
+    {
+        return index;
+    }
+    let index = find_or_claim::<R>(mm);
+    set!(task, mm = mm);
+    set!(task, slot = index);
+    index
+}
+
+/// Whether a slot still belongs to this very mm. The address alone is reused, the context id never.
+#[inline(always)]
+fn is_of<R: Reader>(entry: *mut MmSlot, mm: u64) -> bool {
+    get!(entry, mm) == mm && get!(entry, ctx_id) == ctx_id::<R>(mm)
+}
+
+#[inline(always)]
+fn ctx_id<R: Reader>(mm: u64) -> u64 {
+    if params::has_ctx_id() == 0 {
+        return 0;
+    }
+    R::u64::<{ field::MM_CTX_ID }>(mm)
+}
+
+#[inline(always)]
+fn find_or_claim<R: Reader>(mm: u64) -> u32 {
+    // The lookup's address of the key must hold a number, not a pointer the compiler may have kept in a register.
+    let mut key = 0_u64;
+    crate::maps::store(&raw mut key, mm);
+    if let Some(found) = MM_INDEX.get_ptr(&key) {
+        let index = crate::maps::volatile(found);
+        if let Some(entry) = slot(index)
+            && is_of::<R>(entry, mm)
+        {
+            refresh_tgid::<R>(entry, mm);
+            return index;
+        }
+        // The address was reused. The old slot stays as it is until the daemon has read it for the last time.
+        let _ = MM_INDEX.remove(&key);
+    }
+    let Ok(Some(index)) = FREE_SLOTS.pop() else {
+        count_lost(lost::MM_TABLE_FULL);
+        return NOBODY;
+    };
+    let Some(entry) = slot(index) else {
+        return NOBODY;
+    };
+    set!(entry, ctx_id = ctx_id::<R>(mm));
+    set!(entry, born_ns = now_ns());
+    let state = name::<R>(entry, mm);
+    set!(entry, mm = mm);
+    if MM_INDEX.insert(&key, &index, u64::from(BPF_NOEXIST)).is_err() {
+        // Another thread of this mm was first: give ours back and take its.
+        set!(entry, mm = 0);
+        let _ = FREE_SLOTS.push(index, 0);
+        return match MM_INDEX.get_ptr(&key) {
+            Some(found) => crate::maps::volatile(found),
+            None => {
+                count_lost(lost::MM_TABLE_FULL);
+                NOBODY
+            }
+        };
+    }
+    set!(entry, state = state);
+    index
+}
+
+/// Writes the owner's name into a slot: that of the mm's owner, which a fork, an exec or a remote actor cannot
+/// confuse. Returns the state that the slot is in with it.
+#[inline(always)]
+fn name<R: Reader>(entry: *mut MmSlot, mm: u64) -> u32 {
+    if params::has_mm_owner() == 0 {
+        return STATE_NAMED;
+    }
+    let owner = R::u64::<{ field::MM_OWNER }>(mm);
+    if owner == 0 {
+        return STATE_NAMED;
+    }
+    set!(entry, tgid = R::u32::<{ field::TASK_TGID }>(owner));
+    set!(entry, comm_halves[0] = R::u64::<{ field::TASK_COMM }>(owner));
+    set!(entry, comm_halves[1] = R::u64::<{ field::TASK_COMM_HIGH }>(owner));
+    if params::has_cgroup() != 0 {
+        let css_set = R::u64::<{ field::TASK_CGROUPS }>(owner);
+        let cgroup = R::u64::<{ field::CSS_SET_DFL_CGRP }>(css_set);
+        let node = R::u64::<{ field::CGROUP_KN }>(cgroup);
+        set!(entry, cgroup_id = R::u64::<{ field::KERNFS_NODE_ID }>(node));
+    }
+    // An exec builds the new mm while the task still runs on the old one and bears the old name.
+    let in_exec = R::u32::<{ field::TASK_PID }>(owner) == current_id() as u32
+        && R::u64::<{ field::TASK_MM }>(owner) != mm;
+    if in_exec { STATE_EXEC } else { STATE_NAMED }
+}
+
+/// A fork claims the child's slot before the child has its process id; the first task that meets the mm later
+/// sets it right.
+#[inline(always)]
+fn refresh_tgid<R: Reader>(entry: *mut MmSlot, mm: u64) {
+    if params::has_mm_owner() != 0 {
+        let owner = R::u64::<{ field::MM_OWNER }>(mm);
+        if owner != 0 {
+            set!(entry, tgid = R::u32::<{ field::TASK_TGID }>(owner));
+        }
+    }
+}
+
+/// A process was given a name, by exec or by itself.
+#[inline(always)]
+pub(crate) fn rename<R: Reader>(task: u64, new_name: u64) {
+    // A thread's own name is not its process's.
+    if R::u32::<{ field::TASK_PID }>(task) != R::u32::<{ field::TASK_TGID }>(task) {
+        return;
+    }
+    let mut key = 0_u64;
+    crate::maps::store(&raw mut key, R::u64::<{ field::TASK_MM }>(task));
+    if let Some(found) = MM_INDEX.get_ptr(&key)
+        && let Some(entry) = slot(crate::maps::volatile(found))
+    {
+        copy_name(at!(entry, comm_halves).cast(), new_name);
+        set!(entry, renames = get!(entry, renames).wrapping_add(1));
+        set!(entry, state = STATE_NAMED);
+    }
+}
+
+/// An mm is gone: nothing will be counted for it any more.
+#[inline(always)]
+pub(crate) fn retire(mm: u64) {
+    let mut key = 0_u64;
+    crate::maps::store(&raw mut key, mm);
+    if let Some(found) = MM_INDEX.get_ptr(&key) {
+        let index = crate::maps::volatile(found);
+        let _ = MM_INDEX.remove(&key);
+        if let Some(entry) = slot(index) {
+            set!(entry, state = STATE_DEAD);
+        }
+    }
+}

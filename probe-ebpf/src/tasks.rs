@@ -1,0 +1,91 @@
+//! Finding the entry of the running task: a set of four entries chosen by its pid, no hash and no lock.
+//!
+//! An entry belongs to a task as long as something is open in it. Only the task itself writes it.
+
+use probe_common::{
+    lost,
+    task::{TASKS, TaskState, WAYS},
+};
+
+use crate::{
+    kernel::current_id,
+    maps::{count_lost, get, set, task},
+};
+
+/// Distance of the ways of a set: neighbours in pid order must not share one.
+const STRIDE: u32 = TASKS / WAYS;
+
+/// The running task's entry, claimed if it has none.
+#[inline(always)]
+pub(crate) fn current() -> Option<*mut TaskState> {
+    let id = current_id();
+    let entry = task(id as u32 & (TASKS - 1))?;
+    if get!(entry, id) == id && id != 0 {
+        return Some(entry);
+    }
+    claim(id)
+}
+
+/// The running task's entry if it has one: for ends of things, which need a beginning.
+#[inline(always)]
+pub(crate) fn find() -> Option<*mut TaskState> {
+    let id = current_id();
+    let entry = task(id as u32 & (TASKS - 1))?;
+    if get!(entry, id) == id && id != 0 {
+        return Some(entry);
+    }
+    search(id)
+}
+
+#[inline(always)]
+fn search(id: u64) -> Option<*mut TaskState> {
+    if id == 0 {
+        return None;
+    }
+    let mut way = 1;
+    while way < WAYS {
+        let entry = task((id as u32).wrapping_add(way * STRIDE) & (TASKS - 1))?;
+        if get!(entry, id) == id {
+            return Some(entry);
+        }
+        way += 1;
+    }
+    None
+}
+
+#[inline(always)]
+fn claim(id: u64) -> Option<*mut TaskState> {
+    if id == 0 {
+        count_lost(lost::NO_TASK);
+        return None;
+    }
+    if let Some(entry) = search(id) {
+        return Some(entry);
+    }
+    let mut way = 0;
+    while way < WAYS {
+        let entry = task((id as u32).wrapping_add(way * STRIDE) & (TASKS - 1))?;
+        if get!(entry, busy) == 0 {
+            set!(entry, id = id);
+            set!(entry, mm = 0);
+            set!(entry, context_path = 0);
+            set!(entry, soft_dirty_since_ns = 0);
+            return Some(entry);
+        }
+        way += 1;
+    }
+    count_lost(lost::TASK_TABLE_FULL);
+    None
+}
+
+/// Marks something as open.
+#[inline(always)]
+pub(crate) fn begin(entry: *mut TaskState, bit: u32) {
+    set!(entry, busy = get!(entry, busy) | bit);
+}
+
+/// Marks something as closed.
+#[inline(always)]
+pub(crate) fn end(entry: *mut TaskState, bit: u32) {
+    set!(entry, busy = get!(entry, busy) & !bit);
+}

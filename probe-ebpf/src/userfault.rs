@@ -1,0 +1,132 @@
+//! userfaultfd: faults waiting for a handler, and the handler's ioctls.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use probe_common::{
+    lost,
+    relocation::field,
+    series::{FAULT, IOCTL, IOCTL_NRS, IOCTL_OTHER, OP_FAULT},
+    slot::ErrorKey,
+    task::{BUSY_FAULT, BUSY_IOCTL},
+};
+
+use crate::{
+    emit,
+    kernel::{Reader, current_mm, now_ns},
+    maps::{UFFD_ERRORS, add_u64, at, count_lost, get, increment, set, slot},
+    params, slots, tasks,
+};
+
+/// VM_UFFD_MISSING and VM_UFFD_WP, include/linux/mm.h, the same from 5.10 on; VM_UFFD_MINOR (5.13) has moved since.
+const VM_UFFD_MISSING: u64 = 0x200;
+const VM_UFFD_WP: u64 = 0x1000;
+
+/// A thread faulted and will wait for its handler.
+#[inline(always)]
+pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64) {
+    let Some(task) = tasks::current() else { return };
+    let vma = R::u64::<{ field::VM_FAULT_VMA }>(vmf);
+    let slot_index = slots::of::<R>(task, R::u64::<{ field::VMA_MM }>(vma));
+    if get!(task, fault_since_ns) != 0 {
+        count_lost(lost::FAULT_OVERWRITTEN);
+    }
+    let reason = if reason & VM_UFFD_MISSING != 0 {
+        0
+    } else if reason & VM_UFFD_WP != 0 {
+        1
+    } else {
+        2
+    };
+    set!(task, fault_slot = slot_index);
+    set!(task, fault_reason = reason);
+    tasks::begin(task, BUSY_FAULT);
+    if let Some(entry) = slot(slot_index) {
+        increment(at!(entry, faults_begun));
+    }
+    set!(task, fault_since_ns = now_ns());
+}
+
+/// handle_userfault returned: the fault was resolved, or given up.
+#[inline(always)]
+pub(crate) fn fault_end() {
+    let now = now_ns();
+    let Some(task) = tasks::find() else {
+        return count_lost(lost::FAULT_END_WITHOUT_BEGIN);
+    };
+    let since = get!(task, fault_since_ns);
+    if since == 0 {
+        return count_lost(lost::FAULT_END_WITHOUT_BEGIN);
+    }
+    set!(task, fault_since_ns = 0);
+    tasks::end(task, BUSY_FAULT);
+    let slot_index = get!(task, fault_slot);
+    if let Some(entry) = slot(slot_index) {
+        increment(at!(entry, faults_ended));
+    }
+    let Some(waited) = emit::elapsed(since, now) else { return };
+    let series = FAULT + (get!(task, fault_reason) & 3);
+    emit::duration(slot_index, series, waited);
+    if waited >= params::record_fault_ns() {
+        emit::record(slot_index, series, OP_FAULT, since, waited);
+    }
+}
+
+/// userfaultfd_ioctl began.
+#[inline(always)]
+pub(crate) fn ioctl_begin(cmd: u64) {
+    let Some(task) = tasks::current() else { return };
+    set!(task, ioctl_cmd = cmd as u32);
+    tasks::begin(task, BUSY_IOCTL);
+    set!(task, ioctl_since_ns = now_ns());
+}
+
+/// userfaultfd_ioctl returned. The time is charged to the mm of the task that asked.
+#[inline(always)]
+pub(crate) fn ioctl_end<R: Reader>(result: i64) {
+    let now = now_ns();
+    let Some(task) = tasks::find() else {
+        return count_lost(lost::IOCTL_END_WITHOUT_BEGIN);
+    };
+    let since = get!(task, ioctl_since_ns);
+    if since == 0 {
+        return count_lost(lost::IOCTL_END_WITHOUT_BEGIN);
+    }
+    set!(task, ioctl_since_ns = 0);
+    tasks::end(task, BUSY_IOCTL);
+    let ioctl = number(get!(task, ioctl_cmd));
+    let slot_index = slots::of::<R>(task, current_mm());
+    if let Some(took) = emit::elapsed(since, now) {
+        emit::duration(slot_index, IOCTL + ioctl, took);
+    }
+    if result < 0 {
+        count_error(ErrorKey { slot: slot_index, ioctl: ioctl as u16, errno: -result as u16 });
+    }
+}
+
+/// Number of a request in `IOCTLS`.
+#[inline(always)]
+fn number(cmd: u32) -> u32 {
+    // _IOC_TYPE must be UFFDIO (0xaa).
+    if cmd >> 8 & 0xff != 0xaa {
+        return IOCTL_OTHER;
+    }
+    let nr = cmd & 0xff;
+    if nr == u32::from(IOCTL_NRS[0]) {
+        0
+    } else if nr + 2 <= IOCTL_OTHER {
+        nr + 1
+    } else {
+        IOCTL_OTHER
+    }
+}
+
+#[inline(always)]
+fn count_error(key: ErrorKey) {
+    if UFFD_ERRORS.get_ptr(&key).is_none() {
+        // Another thread may be first: that is as good.
+        let _ = UFFD_ERRORS.insert(&key, &0, u64::from(BPF_NOEXIST));
+    }
+    match UFFD_ERRORS.get_ptr_mut(&key) {
+        Some(counter) => add_u64(counter, 1),
+        None => count_lost(lost::ERROR_TABLE_FULL),
+    }
+}

@@ -1,0 +1,87 @@
+//! `forkexec`: N children, one after the other, each of which execs this program's `noop`.
+//!
+//! Per child: 1 clone (two mm locks at once), 1 exec (a new mm; the name changes), the start of a process (the constant
+//! that `noop` alone shows) and its end. The parent faults on its own pages after each fork, as they were made
+//! copy-on-write: a few, in no count. A --name is handed on; a child bears the program's name until it sets it.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::ptr;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::timing::nanos;
+
+/// Exit status of a child that could not exec.
+const NO_EXEC: libc::c_int = 127;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Children
+    #[arg(long)]
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct Counts {
+    forks: u64,
+    execs: u64,
+    waits: u64,
+    elapsed_ns: u64,
+}
+
+impl Args {
+    pub(crate) fn run(&self, comm: Option<&str>) -> Result<Value> {
+        let program = std::env::current_exe().context("find this program")?;
+        let program = CString::new(program.as_os_str().as_bytes())?;
+        let name = comm.map(CString::new).transpose()?;
+        let mut words = vec![c"mmload".as_ptr(), c"noop".as_ptr()];
+        if let Some(name) = &name {
+            words.extend([c"--name".as_ptr(), name.as_ptr()]);
+        }
+        words.push(ptr::null());
+        let null = File::options().write(true).open("/dev/null").context("open /dev/null")?;
+
+        let begin = Instant::now();
+        for child in 0..self.count {
+            // SAFETY: this process has one thread, and the child calls only what is safe after a fork.
+            match unsafe { libc::fork() } {
+                0 => become_noop(&program, &words, &null),
+                -1 => return Err(io::Error::last_os_error()).with_context(|| format!("fork child {child}")),
+                pid => await_success(pid)?,
+            }
+        }
+        let time = begin.elapsed();
+        Ok(serde_json::to_value(Counts {
+            forks: self.count,
+            execs: self.count,
+            waits: self.count,
+            elapsed_ns: nanos(time),
+        })?)
+    }
+}
+
+/// In the child. Its line of JSON would mix with the parent's: it goes nowhere.
+fn become_noop(program: &CString, words: &[*const libc::c_char], null: &File) -> ! {
+    // SAFETY: all three are safe after a fork; the strings and the list end as execv expects and outlive it.
+    unsafe {
+        libc::dup2(null.as_raw_fd(), libc::STDOUT_FILENO);
+        libc::execv(program.as_ptr(), words.as_ptr());
+        libc::_exit(NO_EXEC)
+    }
+}
+
+fn await_success(pid: libc::pid_t) -> Result<()> {
+    let mut status = 0;
+    // SAFETY: waits for our own child; the status lives across the call.
+    let got = unsafe { libc::waitpid(pid, &mut status, 0) };
+    ensure!(got == pid, "wait for child {pid}: {}", io::Error::last_os_error());
+    ensure!(status == 0, "child {pid} ended with wait status {status:#x} (0x7f00: it could not exec)");
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! What a kernel says when something is wrong with it. Finds such lines in a console's text; knows nothing of QEMU.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// Beginnings of a kernel's bad news.
+const SPLATS: &[&str] = &[
+    "------------[ cut here",
+    "BUG:",
+    "WARNING:",
+    "Oops",
+    "general protection",
+    "detected stall",
+    "detected expedited stall",
+    "soft lockup",
+    "hard LOCKUP",
+    "blocked for more than",
+    "hung task",
+    "Kernel panic",
+    "UBSAN:",
+    "Bad page",
+];
+
+/// Lines that look like bad news and are advice.
+const HARMLESS: &[&str] = &["Spectre V2 : WARNING:", "MDS CPU bug", "WARNING: Unprivileged eBPF is enabled"];
+
+/// How many lines after the first bad one are worth printing: a splat with registers and a stack.
+const CONTEXT: usize = 60;
+
+/// Whether a console's line tells of a fault in the kernel.
+pub(crate) fn is_splat(line: &str) -> bool {
+    SPLATS.iter().any(|splat| line.contains(splat)) && !HARMLESS.iter().any(|harmless| line.contains(harmless))
+}
+
+/// A console that is being written to a file, watched as it grows.
+pub(crate) struct Console {
+    path: PathBuf,
+    file: File,
+    /// A line whose end has not come yet.
+    partial: Vec<u8>,
+    lines: Vec<String>,
+    first_splat: Option<usize>,
+}
+
+impl Console {
+    /// Starts at the beginning of an existing file.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("open {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), file, partial: Vec::new(), lines: Vec::new(), first_splat: None })
+    }
+
+    /// Reads what is new.
+    pub(crate) fn poll(&mut self) -> Result<()> {
+        let mut new = Vec::new();
+        self.file.read_to_end(&mut new).with_context(|| format!("read {}", self.path.display()))?;
+        self.feed(&new);
+        Ok(())
+    }
+
+    fn feed(&mut self, new: &[u8]) {
+        self.partial.extend_from_slice(new);
+        while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.partial.drain(..=end).collect();
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if self.first_splat.is_none() && is_splat(&line) {
+                self.first_splat = Some(self.lines.len());
+            }
+            self.lines.push(line);
+        }
+    }
+
+    /// The first splat and what follows it; empty if there was none.
+    pub(crate) fn splat(&self) -> &[String] {
+        match self.first_splat {
+            Some(first) => &self.lines[first..self.lines.len().min(first + CONTEXT)],
+            None => &[],
+        }
+    }
+
+    /// The last lines.
+    pub(crate) fn tail(&self, count: usize) -> &[String] {
+        &self.lines[self.lines.len().saturating_sub(count)..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_splat;
+
+    #[test]
+    fn bad_news_is_told_from_boot_talk() {
+        for line in [
+            "[    3.1] ------------[ cut here ]------------",
+            "[    3.1] WARNING: CPU: 0 PID: 1 at mm/mmap.c:1 f+0x1/0x2",
+            "[    3.1] BUG: kernel NULL pointer dereference, address: 0000000000000000",
+            "[   30.1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+            "[   30.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!",
+            "[    3.1] Kernel panic - not syncing: sysrq triggered crash",
+            "[  250.1] INFO: task sh:1 blocked for more than 120 seconds.",
+        ] {
+            assert!(is_splat(line), "{line}");
+        }
+        for line in [
+            "[    0.1] Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible",
+            "[    0.1] Kernel command line: console=ttyS0 panic=-1 oops=panic",
+            "[    0.0] rcu: RCU restricting CPUs from NR_CPUS=512 to nr_cpu_ids=2.",
+        ] {
+            assert!(!is_splat(line), "{line}");
+        }
+    }
+}

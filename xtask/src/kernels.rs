@@ -1,0 +1,371 @@
+//! Debian's cloud kernels: from a version as people say it ("6.12", "7") to an image and its modules on this disk.
+//!
+//! apt does the work, with a state folder of its own in the cache, so that the host's package index keeps what its owner
+//! put there and any user can do this. Exact package names change with every security update: they are looked up in
+//! the index at run time. Knows nothing of booting.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{apt, paths, sh};
+
+/// A kernel to boot.
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    /// What `uname -r` will say, or the file's name for an image from elsewhere.
+    pub(crate) release: String,
+    /// The bzImage.
+    pub(crate) image: PathBuf,
+    /// The `lib/modules/RELEASE` folder, if modules came with it.
+    pub(crate) modules: Option<PathBuf>,
+}
+
+/// Names the mirror on hosts that have none of Debian's in their own apt configuration.
+const MIRROR_VARIABLE: &str = "MMSCOPE_DEBIAN_MIRROR";
+
+/// The suites that have kernels from 5.10 to the newest.
+const SUITES: &[&str] = &["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports"];
+const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// How long a package index and a choice made from it hold.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
+
+/// How many versions to try when a mirror no longer has the files that its index names.
+const TRIES: usize = 4;
+
+/// The kernel for a version prefix, or the image that a path names.
+pub(crate) fn resolve(wanted: &str) -> Result<Kernel> {
+    let path = Path::new(wanted);
+    if wanted.contains('/') || path.is_file() {
+        let image = path.canonicalize().with_context(|| format!("find the kernel image {wanted}"))?;
+        let release = path.file_name().map_or_else(|| wanted.to_owned(), |name| name.to_string_lossy().into_owned());
+        return Ok(Kernel { release, image, modules: None });
+    }
+    let prefix = parse_version(wanted).with_context(|| {
+        format!("'{wanted}' is neither the beginning of a kernel version, as 6.12 or 7, nor the path of an image")
+    })?;
+
+    let chosen = cache()?.join(format!("chosen-{wanted}"));
+    if is_fresh(&chosen)
+        && let Some(kernel) = fs::read_to_string(&chosen).ok().and_then(|release| unpacked(release.trim()).ok()?)
+    {
+        return Ok(kernel);
+    }
+    let index = Index::open()?;
+    let mut candidates = candidates(&index.package_names()?, &prefix);
+    if candidates.is_empty() {
+        bail!("Debian has no cloud kernel {wanted} (looked in {})", [SUITES, SECURITY_SUITES].concat().join(", "));
+    }
+    // Beyond the first few only what is here already: without a network that is all there is.
+    let mut number = 0;
+    candidates.retain(|candidate| {
+        number += 1;
+        number <= TRIES || unpacked(&candidate.release).is_ok_and(|kernel| kernel.is_some())
+    });
+    let mut errors = Vec::new();
+    for candidate in &candidates {
+        match candidate.fetch(&index) {
+            Ok(kernel) => {
+                fs::write(&chosen, &kernel.release).with_context(|| format!("write {}", chosen.display()))?;
+                return Ok(kernel);
+            }
+            Err(error) => {
+                eprintln!("kernel {}: {error:#}", candidate.release);
+                errors.push(candidate.release.as_str());
+            }
+        }
+    }
+    bail!("none of these kernels could be fetched: {}", errors.join(", "))
+}
+
+/// One kernel of the index.
+#[derive(Debug, PartialEq)]
+struct Candidate {
+    release: String,
+    /// The packages that may hold the image, the best first.
+    images: Vec<String>,
+    /// The packages of its modules and of the list of those built in, where they are not beside the image (7.2 and
+    /// newer).
+    more: Vec<String>,
+}
+
+/// The cloud kernels whose version begins with `prefix`, the newest first.
+fn candidates(names: &[String], prefix: &[u32]) -> Vec<Candidate> {
+    let mut found: BTreeMap<(Vec<u32>, &str), Candidate> = BTreeMap::new();
+    let has = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+    for name in names {
+        let Some(rest) = name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-binary-")) else {
+            continue;
+        };
+        let release = rest.strip_suffix("-unsigned").unwrap_or(rest);
+        let Some(version) = release.strip_suffix("-cloud-amd64").and_then(release_version) else { continue };
+        // Without a third number it is the metapackage that follows the newest.
+        if version.len() < 3 || !version.starts_with(prefix) {
+            continue;
+        }
+        // Where linux-binary exists, linux-image is a metapackage of 2 kB.
+        let images = ["linux-binary-RELEASE", "linux-image-RELEASE", "linux-image-RELEASE-unsigned"]
+            .map(|pattern| pattern.replace("RELEASE", release))
+            .into_iter()
+            .filter(|name| has(name))
+            .collect();
+        let more = ["linux-modules", "linux-base"].map(|kind| format!("{kind}-{release}"));
+        let more = more.into_iter().filter(|name| has(name)).collect();
+        found.insert((version, release), Candidate { release: release.to_owned(), images, more });
+    }
+    found.into_values().rev().collect()
+}
+
+/// "6.12.117+deb13" and "6.1.0-50" as numbers to compare; none for release candidates.
+fn release_version(text: &str) -> Option<Vec<u32>> {
+    let numbers = text.split('+').next()?;
+    numbers.split(['.', '-']).map(|number| number.parse().ok()).collect()
+}
+
+fn parse_version(text: &str) -> Option<Vec<u32>> {
+    text.split('.').map(|number| number.parse().ok()).collect()
+}
+
+impl Candidate {
+    fn fetch(&self, index: &Index) -> Result<Kernel> {
+        if let Some(kernel) = unpacked(&self.release)? {
+            return Ok(kernel);
+        }
+        let to = cache()?.join(&self.release);
+        let new = cache()?.join(format!("{}.new", self.release));
+        if new.exists() {
+            fs::remove_dir_all(&new).with_context(|| format!("clear {}", new.display()))?;
+        }
+        fs::create_dir_all(&new).with_context(|| format!("create {}", new.display()))?;
+        let mut image = Err(anyhow::anyhow!("no package holds its image"));
+        for package in &self.images {
+            image = index.unpack(package, &new);
+            if image.is_ok() {
+                break;
+            }
+        }
+        image?;
+        for package in &self.more {
+            index.unpack(package, &new)?;
+        }
+        // Under its final name only when complete: an interrupted download is then no kernel.
+        if to.exists() {
+            fs::remove_dir_all(&to).with_context(|| format!("clear {}", to.display()))?;
+        }
+        fs::rename(&new, &to).with_context(|| format!("write {}", to.display()))?;
+        unpacked(&self.release)?.with_context(|| format!("no vmlinuz in {}", self.images.join(", ")))
+    }
+}
+
+/// The kernel as it lies in the cache, if it does.
+fn unpacked(release: &str) -> Result<Option<Kernel>> {
+    let tree = cache()?.join(release);
+    let modules = ["usr/lib/modules", "lib/modules"].map(|folder| tree.join(folder).join(release));
+    let image = [tree.join(format!("boot/vmlinuz-{release}")), modules[0].join("vmlinuz"), modules[1].join("vmlinuz")]
+        .into_iter()
+        .find(|file| file.is_file());
+    let modules = modules.into_iter().find(|folder| folder.join("kernel").is_dir());
+    Ok(image.map(|image| Kernel { release: release.to_owned(), image, modules }))
+}
+
+fn cache() -> Result<PathBuf> {
+    let dir = paths::cache()?.join("kernels");
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn is_fresh(file: &Path) -> bool {
+    let modified = fs::metadata(file).and_then(|meta| meta.modified());
+    modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age < FRESH))
+}
+
+/// apt with a state folder of its own.
+struct Index {
+    config: PathBuf,
+}
+
+impl Index {
+    fn open() -> Result<Self> {
+        let root = paths::cache()?.join("apt");
+        for folder in ["state/lists/partial", "cache/archives/partial"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        }
+        let index = Self { config: root.join("apt.conf") };
+        let stamp = root.join("updated");
+        if is_fresh(&stamp) {
+            return Ok(index);
+        }
+        eprintln!("kernels: fetching Debian's package index");
+        let write = |name: &str, text: &str| {
+            let file = root.join(name);
+            fs::write(&file, text).with_context(|| format!("write {}", file.display()))
+        };
+        write("status", "")?;
+        write("sources.list", &sources()?)?;
+        write("apt.conf", &config(&root)?)?;
+        // One suite that has left the mirror fails the update and takes nothing from the others; without a network the
+        // update succeeds and fetches nothing. What counts is that there is an index.
+        if let Err(error) = sh::run(index.apt("apt-get", &["update", "--quiet"]).stdout(std::io::stderr())) {
+            eprintln!("kernels: {error:#} (going on with what there is)");
+        }
+        if index.package_names()?.is_empty() {
+            bail!("Debian's package index could not be fetched");
+        }
+        fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))?;
+        Ok(index)
+    }
+
+    /// All package names that begin with "linux-", sorted.
+    fn package_names(&self) -> Result<Vec<String>> {
+        let text = sh::output(&mut self.apt("apt-cache", &["pkgnames", "linux-"]))?;
+        let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn unpack(&self, package: &str, to: &Path) -> Result<()> {
+        let folder = to.join("download");
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        eprintln!("kernels: downloading {package}");
+        sh::output(self.apt("apt-get", &["download", "--quiet", package]).current_dir(&folder))?;
+        for deb in apt::debs(&folder)? {
+            apt::unpack(&deb, to)?;
+        }
+        fs::remove_dir_all(&folder).with_context(|| format!("clear {}", folder.display()))
+    }
+
+    fn apt(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.env("APT_CONFIG", &self.config).args(args);
+        command
+    }
+}
+
+/// A configuration that stands alone. Of the host's only the way to the network is kept (proxies, time-outs): its hooks
+/// run after each update, clean its own caches and need root.
+fn config(root: &Path) -> Result<String> {
+    let host = sh::output(Command::new("apt-config").arg("dump"))?;
+    let network = host.lines().filter(|line| {
+        line.starts_with("Acquire::")
+            && !line.starts_with("Acquire::IndexTargets")
+            && !line.starts_with("Acquire::Languages")
+    });
+    let root = root.display();
+    let own = [
+        r#"Dir::Etc::main "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::parts "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::sourceparts "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::preferences "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::preferencesparts "/dev/null";"#.to_owned(),
+        format!(r#"Dir::Etc::sourcelist "{root}/sources.list";"#),
+        format!(r#"Dir::State "{root}/state";"#),
+        format!(r#"Dir::State::status "{root}/status";"#),
+        format!(r#"Dir::Cache "{root}/cache";"#),
+        // The cache may lie where apt's own user cannot look.
+        r#"APT::Sandbox::User "root";"#.to_owned(),
+        r#"APT::Architecture "amd64";"#.to_owned(),
+        r#"APT::Architectures { "amd64"; };"#.to_owned(),
+        r#"Acquire::Languages "none";"#.to_owned(),
+        // An archived suite's index is past its date and still signed.
+        r#"Acquire::Check-Valid-Until "false";"#.to_owned(),
+    ];
+    Ok(network.map(str::to_owned).chain(own).map(|line| line + "\n").collect())
+}
+
+/// The suites, from the mirrors that the host itself uses.
+fn sources() -> Result<String> {
+    let mut sites = host_sites()?;
+    if sites.is_empty() && std::env::var_os(MIRROR_VARIABLE).is_none() && sh::is_root() {
+        // A fresh machine has sources and no index yet; apt knows whose they are after it has read one.
+        apt::update()?;
+        sites = host_sites()?;
+    }
+    let set = std::env::var(MIRROR_VARIABLE).ok();
+    let site = |security: bool| sites.iter().find(|(suite, _)| suite.ends_with("-security") == security);
+    let main = set.or_else(|| site(false).map(|(_, site)| site.clone())).with_context(|| {
+        format!("this host's apt knows no Debian mirror: set {MIRROR_VARIABLE} to the address of one (.../debian)")
+    })?;
+    let main = main.trim_end_matches('/');
+    let security = match site(true) {
+        Some((_, site)) => site.clone(),
+        None => match main.strip_suffix("debian") {
+            Some(start) => format!("{start}debian-security"),
+            None => bail!("cannot tell the address of the security archive from {main}"),
+        },
+    };
+    let line = |site: &str, suite: &&str| format!("deb [signed-by={KEYRING}] {site} {suite} main\n");
+    let main = SUITES.iter().map(|suite| line(main, suite));
+    Ok(main.chain(SECURITY_SUITES.iter().map(|suite| line(&security, suite))).collect())
+}
+
+/// Suite and address of each source of Debian that the host's apt has.
+fn host_sites() -> Result<Vec<(String, String)>> {
+    let format = "$(ORIGIN)|$(CODENAME)|$(SITE)";
+    let text = sh::output(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
+    let mut sites: Vec<(String, String)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Debian|")?.split_once('|'))
+        .map(|(suite, site)| (suite.to_owned(), site.to_owned()))
+        .collect();
+    sites.dedup();
+    Ok(sites)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Candidate, candidates, release_version};
+
+    fn names() -> Vec<String> {
+        let mut names = [
+            "linux-image-6.1.0-9-cloud-amd64-unsigned",
+            "linux-image-6.1.0-50-cloud-amd64",
+            "linux-image-6.1.0-50-cloud-amd64-dbg",
+            "linux-image-6.1-cloud-amd64",
+            "linux-image-6.12.90+deb12-cloud-amd64",
+            "linux-image-6.12.117+deb13-cloud-amd64-unsigned",
+            "linux-image-6.12.117+deb13-rt-amd64",
+            "linux-image-7.3.4+deb13-cloud-amd64",
+            "linux-binary-7.3.4+deb13-cloud-amd64",
+            "linux-modules-7.3.4+deb13-cloud-amd64",
+            "linux-image-7.4-rc1-cloud-amd64",
+        ]
+        .map(str::to_owned);
+        names.sort();
+        names.into()
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        let releases: Vec<String> = candidates(&names(), &[6, 12]).into_iter().map(|found| found.release).collect();
+        assert_eq!(releases, ["6.12.117+deb13-cloud-amd64", "6.12.90+deb12-cloud-amd64"]);
+        let releases: Vec<String> = candidates(&names(), &[6, 1]).into_iter().map(|found| found.release).collect();
+        assert_eq!(releases, ["6.1.0-50-cloud-amd64", "6.1.0-9-cloud-amd64"]);
+    }
+
+    #[test]
+    fn the_package_with_the_image_comes_first() {
+        let expected = Candidate {
+            release: "7.3.4+deb13-cloud-amd64".to_owned(),
+            images: vec![
+                "linux-binary-7.3.4+deb13-cloud-amd64".to_owned(),
+                "linux-image-7.3.4+deb13-cloud-amd64".to_owned(),
+            ],
+            more: vec!["linux-modules-7.3.4+deb13-cloud-amd64".to_owned()],
+        };
+        assert_eq!(candidates(&names(), &[7]), [expected]);
+    }
+
+    #[test]
+    fn release_candidates_are_no_versions() {
+        assert_eq!(release_version("7.4-rc1"), None);
+        assert_eq!(release_version("6.1.0-50"), Some(vec![6, 1, 0, 50]));
+    }
+}

@@ -1,0 +1,120 @@
+//! Checks that run no test. Every one of them runs, whatever became of those before; the end lists which failed.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::setup::{self, Tools, Wants};
+use crate::{build, paths, sh, tidy, unused};
+
+/// A checker from the registry, at the version that this tree is clean under.
+struct Checker {
+    package: &'static str,
+    version: &'static str,
+    program: &'static str,
+}
+
+const DENY: Checker = Checker { package: "cargo-deny", version: "0.20.2", program: "cargo-deny" };
+const TYPOS: Checker = Checker { package: "typos-cli", version: "1.52.0", program: "typos" };
+
+/// Runs all checks.
+pub(crate) fn lint() -> Result<ExitCode> {
+    let tools = setup::setup(Wants { guests: false })?;
+    components()?;
+
+    type Check = fn(&Tools) -> Result<()>;
+    let checks: [(&str, Check); 7] = [
+        ("tidy", |_| tidy::check()),
+        ("formatting", |_| formatting()),
+        ("spelling", |_| spelling()),
+        ("unused dependencies", |_| unused::check()),
+        ("licences", |_| licences()),
+        ("clippy", clippy),
+        ("probes", probes),
+    ];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        eprintln!("lint: {name}");
+        if let Err(error) = check(&tools) {
+            eprintln!("lint: {name}: {error:#}");
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() {
+        println!("lint: {} checks passed", checks.len());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("lint: failed: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// rustfmt and clippy come with rustup's default profile and not with its minimal one.
+fn components() -> Result<()> {
+    let missing = |program: &str| sh::output(sh::cargo().args([program, "--version"])).is_err();
+    if (missing("fmt") || missing("clippy")) && sh::in_path("rustup").is_some() {
+        sh::run(Command::new("rustup").args(["component", "add", "rustfmt", "clippy"]))?;
+    }
+    Ok(())
+}
+
+fn formatting() -> Result<()> {
+    sh::run(sh::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(tools: &Tools) -> Result<()> {
+    let object = build::bpf(tools, false)?;
+    let mut cargo = build::cargo_with_object(&object);
+    cargo.args(["clippy", "--workspace", "--exclude", "probe-ebpf", "--all-targets"]);
+    // The live tests and the code for probe logs are behind features.
+    cargo.args(["--features", "mmscope/live,mmscope/probe-log", "--", "-D", "warnings"]);
+    sh::run(&mut cargo)
+}
+
+/// The probes' own target, with warnings as errors, with and without their log lines. By clippy where the compiler has
+/// one.
+fn probes(tools: &Tools) -> Result<()> {
+    let command = if tools.toolchain.has_clippy() { "clippy" } else { "check" };
+    for features in [&[][..], &["--features", "log"]] {
+        sh::run(build::bpf_lint(tools, command).args(features))?;
+    }
+    Ok(())
+}
+
+fn licences() -> Result<()> {
+    // Not its advisories: their database is fetched from the network anew each time, and a build must not break on the
+    // day that someone else's crate gets one.
+    let mut deny = Command::new(DENY.get()?);
+    sh::run(in_root(&mut deny).args(["--log-level", "warn", "check", "licenses", "bans", "sources"]))
+}
+
+fn spelling() -> Result<()> {
+    sh::run(in_root(&mut Command::new(TYPOS.get()?)).arg("--config").arg(paths::root().join("typos.toml")))
+}
+
+fn in_root(command: &mut Command) -> &mut Command {
+    sh::clean_cargo_env(command);
+    command.current_dir(paths::root())
+}
+
+impl Checker {
+    /// Its program in the cache, built when it is not there.
+    fn get(&self) -> Result<PathBuf> {
+        let Self { package, version, program } = self;
+        let root = paths::cache()?.join(format!("tools/{package}-{version}"));
+        let path = root.join("bin").join(program);
+        if !sh::is_executable(&path) {
+            eprintln!("lint: building {package} {version} into {} (some minutes, once)", root.display());
+            let mut cargo = sh::cargo();
+            cargo
+                // Its own profile, its own target folder.
+                .current_dir(paths::cache()?)
+                .env_remove("CARGO_TARGET_DIR")
+                .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", paths::root().join("xtask/cc"))
+                .args(["install", "--quiet", "--locked", package, "--version", version, "--root"])
+                .arg(&root);
+            sh::run(&mut cargo).with_context(|| format!("install {package}"))?;
+        }
+        Ok(path)
+    }
+}

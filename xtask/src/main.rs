@@ -1,0 +1,116 @@
+//! `cargo xtask`: a table of contents. Each task has a file of its own; this one knows only their command lines.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+mod apt;
+mod build;
+mod console;
+mod dist;
+mod initramfs;
+mod kernels;
+mod linker;
+mod lint;
+mod modules;
+mod paths;
+mod qemu;
+mod run;
+mod setup;
+mod sh;
+mod test;
+mod tidy;
+mod toolchain;
+mod unused;
+mod vm;
+
+/// The project's tasks. On a fresh machine each of them does the set-up that it needs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install or find what the builds need: a BPF compiler and a BPF linker
+    Setup {
+        /// Also what the guests of `vm` and `test` need: QEMU, a static busybox, promtool
+        #[arg(long)]
+        guests: bool,
+    },
+    /// Build the BPF object, the daemon that carries it, and the workload
+    Build(BuildArgs),
+    /// Build, then run `mmscope run` as root
+    Run {
+        #[command(flatten)]
+        build: BuildArgs,
+        /// Arguments for `mmscope run`
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Build static binaries: target/dist/mmscope and target/dist/mmload
+    Dist {
+        /// Build the probes with their log lines, and the daemon to print them
+        #[arg(long)]
+        probe_log: bool,
+    },
+    /// Boot a Debian kernel under QEMU with the static binaries and run a command in it
+    Vm(vm::VmArgs),
+    /// Unit tests, live tests on this host, live tests in a guest of each kernel
+    Test(test::TestArgs),
+    /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
+    Lint,
+}
+
+#[derive(Args, Clone, Copy)]
+struct BuildArgs {
+    /// Optimise the daemon and the workload (the BPF object always is)
+    #[arg(long)]
+    release: bool,
+    /// Build the probes with their log lines, and the daemon to print them
+    #[arg(long)]
+    probe_log: bool,
+}
+
+fn main() -> ExitCode {
+    match run_task(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_task(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Setup { guests } => {
+            let found = setup::setup(setup::Wants { guests })?;
+            setup::tell(&found);
+        }
+        Task::Build(args) => {
+            let tools = setup::setup(setup::Wants { guests: false })?;
+            let built = build::build(&tools, args.release, args.probe_log)?;
+            println!("{}\n{}\n{}", built.object.display(), built.mmscope.display(), built.mmload.display());
+        }
+        Task::Run { build, args } => {
+            let tools = setup::setup(setup::Wants { guests: false })?;
+            // Always optimised: a debug daemon costs more than the probes that it measures.
+            let built = build::build(&tools, true, build.probe_log)?;
+            return run::run(&built.mmscope, &args);
+        }
+        Task::Dist { probe_log } => {
+            let tools = setup::setup(setup::Wants { guests: false })?;
+            let built: Vec<PathBuf> = dist::dist(&tools, probe_log)?.into();
+            built.iter().for_each(|path| println!("{}", path.display()));
+        }
+        Task::Vm(args) => return vm::main(&args),
+        Task::Test(args) => return test::test(&args),
+        Task::Lint => return lint::lint(),
+    }
+    Ok(ExitCode::SUCCESS)
+}

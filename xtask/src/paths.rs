@@ -1,0 +1,39 @@
+//! Where things lie: the workspace, its target folder, and the cache that outlives checkouts. Creates nothing but the
+//! cache folder.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The workspace's root folder.
+pub(crate) fn root() -> &'static Path {
+    // Baked in at build time: cargo rebuilds xtask when the checkout moves.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// cargo's target folder for this workspace.
+pub(crate) fn target() -> PathBuf {
+    match env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) if !dir.is_empty() => {
+            let dir = PathBuf::from(dir);
+            if dir.is_absolute() { dir } else { root().join(dir) }
+        }
+        _ => root().join("target"),
+    }
+}
+
+/// The folder for what is downloaded or built once per machine; made if missing.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let dir = match (set("MMSCOPE_CACHE"), set("XDG_CACHE_HOME"), set("HOME")) {
+        (Some(dir), _, _) => dir,
+        (None, Some(dir), _) => dir.join("mmscope"),
+        (None, None, Some(home)) => home.join(".cache/mmscope"),
+        (None, None, None) => bail!("no cache folder: set MMSCOPE_CACHE or HOME"),
+    };
+    fs::create_dir_all(&dir).with_context(|| format!("create the cache folder {}", dir.display()))?;
+    // Programs are run from it by other working directories.
+    dir.canonicalize().with_context(|| format!("resolve {}", dir.display()))
+}

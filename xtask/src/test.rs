@@ -1,0 +1,298 @@
+//! Every test there is: units, live on this host, live in a guest of each kernel. Goes on through failures and sums up.
+//! Knows how to run stages and count libtest's results; what is tested is in the crates.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::initramfs::GuestFile;
+use crate::kernels::{self, Kernel};
+use crate::setup::{self, GuestTools, Wants};
+use crate::vm::{Guest, in_bin};
+use crate::{build, dist, sh};
+
+/// The kernels of a full run: the stable one, the one between, the newest.
+const KERNELS: &[&str] = &["6.12", "6.18", "7"];
+
+/// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
+const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// `cargo xtask test`.
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Leave out the tests that boot a kernel
+    #[arg(long, conflicts_with = "kernel")]
+    no_guests: bool,
+    /// Boot this kernel, as `vm` takes it (6.12, 6.18 and the newest 7.x if none is given)
+    #[arg(long)]
+    kernel: Vec<String>,
+    /// Run only tests whose names contain this
+    filter: Option<String>,
+}
+
+/// Runs all stages; the code says whether everything passed.
+pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
+    let tools = setup::setup(Wants { guests: true })?;
+    let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
+    let object = build::bpf(&tools, false)?;
+    let [mmscope, mmload] = dist::dist(&tools, false)?;
+    let run = Run { object, mmscope, mmload, guests, filter: args.filter.as_deref() };
+
+    let kernels: Vec<&str> = match args.kernel.as_slice() {
+        [] => KERNELS.to_vec(),
+        given => given.iter().map(String::as_str).collect(),
+    };
+    let mut stages = vec![run.units(), run.host()];
+    let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
+    for kernel in kernels {
+        let name = format!("guest {kernel}");
+        stages.push(match &guest_test {
+            None => Stage::left_out(name, "--no-guests"),
+            Some(Ok(program)) => run.guest(name, kernel, program),
+            Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
+        });
+    }
+    Ok(sum_up(&stages))
+}
+
+/// What libtest counted.
+#[derive(Default, Debug, PartialEq, Clone, Copy)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    filtered: u64,
+    /// Result lines seen.
+    lines: u64,
+}
+
+impl Counts {
+    /// Adds a line of output, if it is one of libtest's results:
+    /// "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.00s".
+    fn add_line(&mut self, line: &str) {
+        let Some((_, rest)) = line.split_once("test result: ") else { return };
+        let Some((_, rest)) = rest.split_once(". ") else { return };
+        self.lines += 1;
+        for part in rest.split("; ") {
+            let mut words = part.split_whitespace();
+            let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) else { continue };
+            match what {
+                "passed" => self.passed += count,
+                "failed" => self.failed += count,
+                "ignored" => self.ignored += count,
+                "filtered" => self.filtered += count,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// One stage's row of the table.
+struct Stage {
+    name: String,
+    counts: Counts,
+    seconds: f64,
+    /// What the counts alone do not tell.
+    note: String,
+}
+
+impl Stage {
+    /// A stage that ended; `problem` is what went wrong besides failed tests.
+    fn ended(name: impl Into<String>, started: Instant, mut counts: Counts, problem: Option<String>) -> Self {
+        let mut notes = Vec::new();
+        if counts.ignored > 0 {
+            notes.push(format!("{} ignored", counts.ignored));
+        }
+        if counts.filtered > 0 {
+            notes.push(format!("{} filtered out", counts.filtered));
+        }
+        let problem = problem.or_else(|| (counts.lines == 0).then(|| "no test result".to_owned()));
+        if let Some(problem) = problem {
+            // A program that died between two tests has reported no failed one.
+            counts.failed += 1;
+            notes.push(problem);
+        }
+        Self { name: name.into(), counts, seconds: started.elapsed().as_secs_f64(), note: notes.join(", ") }
+    }
+
+    /// A stage that could not be run: one failure.
+    fn broken(name: impl Into<String>, problem: String) -> Self {
+        Self { name: name.into(), counts: Counts { failed: 1, ..Counts::default() }, seconds: 0.0, note: problem }
+    }
+
+    /// A stage that the command line leaves out.
+    fn left_out(name: impl Into<String>, why: &str) -> Self {
+        Self { name: name.into(), counts: Counts::default(), seconds: 0.0, note: format!("not run: {why}") }
+    }
+}
+
+/// Prints the table and, last, the sum.
+fn sum_up(stages: &[Stage]) -> ExitCode {
+    println!("\n{:<14} {:>7} {:>7} {:>8}", "stage", "passed", "failed", "seconds");
+    for Stage { name, counts, seconds, note } in stages {
+        let row = format!("{name:<14} {:>7} {:>7} {seconds:>8.1}  {note}", counts.passed, counts.failed);
+        println!("{}", row.trim_end());
+    }
+    let passed: u64 = stages.iter().map(|stage| stage.counts.passed).sum();
+    let failed: u64 = stages.iter().map(|stage| stage.counts.failed).sum();
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What the stages share.
+struct Run<'a> {
+    object: PathBuf,
+    mmscope: PathBuf,
+    mmload: PathBuf,
+    guests: &'a GuestTools,
+    filter: Option<&'a str>,
+}
+
+impl Run<'_> {
+    fn units(&self) -> Stage {
+        let mut cargo = build::cargo_with_object(&self.object);
+        cargo.args(["test", "--workspace", "--exclude", "probe-ebpf", "--no-fail-fast", "--"]).args(self.filter);
+        run_stage("unit", &mut cargo)
+    }
+
+    /// The live tests on this very host: its kernel may refuse much, and that is part of what they test.
+    fn host(&self) -> Stage {
+        let mut cargo = build::cargo_with_object(&self.object);
+        cargo
+            .env("MMSCOPE_BIN", &self.mmscope)
+            .env("MMLOAD_BIN", &self.mmload)
+            .env("PROMTOOL", &self.guests.promtool)
+            .args(["test", "-p", "mmscope", "--features", "live", "--test", "host", "--", "--test-threads=1"])
+            .args(self.filter);
+        run_stage("host", &mut cargo)
+    }
+
+    /// Builds the guests' tests into one static program.
+    fn build_guest_test(&self) -> Result<PathBuf> {
+        let mut cargo = build::cargo_with_object(&self.object);
+        dist::static_flags(&mut cargo).args([
+            "test",
+            "--no-run",
+            "--release",
+            "--target",
+            dist::TARGET,
+            "-p",
+            "mmscope",
+        ]);
+        cargo.args(["--features", "live", "--test", "guest", "--message-format=json-render-diagnostics"]);
+        let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;
+        if !output.status.success() {
+            bail!("the guests' tests do not build");
+        }
+        let program = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .filter(|message| message["target"]["name"] == "guest")
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+            .context("cargo names no program for the guests' tests")?;
+        dist::check_static(&program)?;
+        Ok(program)
+    }
+
+    fn guest(&self, name: String, kernel: &str, program: &Path) -> Stage {
+        banner(&name);
+        let started = Instant::now();
+        match kernels::resolve(kernel).and_then(|kernel| self.boot(kernel, program)) {
+            Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
+            Ok((counts, problem)) => Stage::ended(name, started, counts, problem),
+        }
+    }
+
+    fn boot(&self, kernel: Kernel, program: &Path) -> Result<(Counts, Option<String>)> {
+        let filter = self.filter.map_or_else(String::new, |filter| format!(" {}", sh::quote(filter)));
+        let command = format!("exec /bin/guest-test --test-threads=1{filter}");
+        let env = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload")];
+        let guest = Guest {
+            memory_mib: 2048,
+            files: vec![
+                in_bin(self.mmscope.clone()),
+                in_bin(self.mmload.clone()),
+                GuestFile { host: program.to_owned(), guest: "/bin/guest-test".to_owned() },
+            ],
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            timeout: GUEST_TIMEOUT,
+            ..Guest::new(kernel, command)
+        };
+        let outcome = guest.run(self.guests)?;
+        outcome.explain();
+        let mut counts = Counts::default();
+        outcome.output.lines().for_each(|line| counts.add_line(line));
+        let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
+        Ok((counts, problem))
+    }
+}
+
+/// Runs a test program and passes its output on while counting.
+fn run_stage(name: &str, command: &mut Command) -> Stage {
+    banner(name);
+    let started = Instant::now();
+    let mut counts = Counts::default();
+    let problem = match count_output(command, &mut counts) {
+        Ok(true) => None,
+        // Failed tests are counted already.
+        Ok(false) if counts.failed > 0 => None,
+        Ok(false) => Some("ended with an error".to_owned()),
+        Err(error) => Some(format!("{error:#}")),
+    };
+    Stage::ended(name, started, counts, problem)
+}
+
+/// Whether the command succeeded.
+fn count_output(command: &mut Command, counts: &mut Counts) -> Result<bool> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("start {}", sh::show(command)))?;
+    let mut stdout = BufReader::new(child.stdout.take().context("the test's stdout")?);
+    let mut line = Vec::new();
+    while stdout.read_until(b'\n', &mut line).context("read the test's output")? > 0 {
+        counts.add_line(&String::from_utf8_lossy(&line));
+        // Nobody may be reading; the counts matter all the same.
+        let _ = io::stdout().write_all(&line);
+        line.clear();
+    }
+    Ok(child.wait().context("wait for the test")?.success())
+}
+
+fn banner(name: &str) {
+    eprintln!("\ntest: {name}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::{Counts, Stage};
+
+    #[test]
+    fn result_lines_are_summed_and_nothing_else() {
+        let mut counts = Counts::default();
+        for line in [
+            "running 3 tests",
+            "test x ... FAILED",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+        ] {
+            counts.add_line(line);
+        }
+        assert_eq!(counts, Counts { passed: 4, failed: 2, ignored: 1, filtered: 2, lines: 2 });
+    }
+
+    #[test]
+    fn a_stage_without_a_result_has_failed() {
+        assert_eq!(Stage::ended("x", Instant::now(), Counts::default(), None).counts.failed, 1);
+        let died = Counts { passed: 2, lines: 1, ..Counts::default() };
+        assert_eq!(Stage::ended("x", Instant::now(), died, Some("died".to_owned())).counts.failed, 1);
+        assert_eq!(Stage::ended("x", Instant::now(), died, None).counts.failed, 0);
+    }
+}
