@@ -80,14 +80,13 @@ impl Config {
     ///
     /// When it cannot be read, is no TOML, or says what it cannot; the message names line and key.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let text =
-            fs::read_to_string(path).map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
+        let text = fs::read_to_string(path).map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
         Self::parse(&text).map_err(|message| Failure::Config { path: path.to_owned(), message })
     }
 
     fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+            let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             let message = error.message().replace('\n', " ");
             match line {
                 Some(line) => format!("line {line}: {message}"),

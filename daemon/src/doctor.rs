@@ -117,8 +117,8 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     drop(loaded);
     let report = Report::new(facts.release, &hooks);
     if args.json {
-        let json = serde_json::to_string_pretty(&report)
-            .map_err(|error| Failure::System(format!("write JSON: {error}")))?;
+        let json =
+            serde_json::to_string_pretty(&report).map_err(|error| Failure::System(format!("write JSON: {error}")))?;
         println!("{json}");
     } else {
         print!("{}", report.text());

@@ -1,12 +1,12 @@
 //! mmscope, user side. Rooms in the order in which data passes them; see ARCHITECTURE.md.
 
-pub mod kernel;
-pub mod plan;
 pub mod attach;
-pub mod intake;
-pub mod identity;
-pub mod model;
 pub mod export;
+pub mod identity;
+pub mod intake;
+pub mod kernel;
+pub mod model;
+pub mod plan;
 pub mod web;
 
 pub mod cli;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use mmscope::{
     cli::{Cli, Command, LogFormat, LogLevel},
-    doctor, failure::Failure, run,
+    doctor,
+    failure::Failure,
+    run,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -45,8 +47,7 @@ fn main() -> ExitCode {
 /// clap's own message, without its label and without the usage that follows.
 fn first_line(message: &str) -> String {
     let message = message.trim_start_matches("error: ");
-    let paragraph: Vec<&str> =
-        message.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
+    let paragraph: Vec<&str> = message.lines().take_while(|line| !line.trim().is_empty()).map(str::trim).collect();
     paragraph.join(" ")
 }
 

@@ -55,9 +55,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     // What can fail for reasons of the user's comes first, before anything is attached.
     privileges::check(Path::new("/"))?;
     let listener = web::listen(&args.listen_address).await?;
-    let address = listener
-        .local_addr()
-        .map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
+    let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
     let facts = plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))?;
     let plan = Plan::new(&facts);
 
@@ -149,10 +147,7 @@ impl Looker {
         let identity = &mut self.identity;
         self.model.fold(
             now - self.start,
-            observation
-                .mms
-                .into_iter()
-                .map(|mm| (identity.subject(mm.owner.as_ref()), mm.counts)),
+            observation.mms.into_iter().map(|mm| (identity.subject(mm.owner.as_ref()), mm.counts)),
         );
         self.records += observation.records.len() as u64;
         self.ticks += 1;

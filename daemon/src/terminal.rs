@@ -8,7 +8,13 @@ use probe_common::{
     series::{FAULT, HOLD, OPERATIONS, OUTER, PATHS, WAIT},
 };
 
-use crate::{attach::{self, HookState}, identity::printable, intake::{Counts, Histogram}, model::Snapshot, plan::HOOKS};
+use crate::{
+    attach::{self, HookState},
+    identity::printable,
+    intake::{Counts, Histogram},
+    model::Snapshot,
+    plan::HOOKS,
+};
 
 /// Subjects in a table.
 const ROWS: usize = 8;

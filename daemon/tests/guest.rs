@@ -1,1 +1,198 @@
-//! x
+//! Live in a guest with a stock kernel, where every hook attaches: each kind of number against the workload's own
+//! count, to the event.
+
+mod live;
+
+use live::{Daemon, Load, Scrape, doctor};
+
+const WINDOWS: &str = "mmscope_flush_window_seconds_count";
+
+fn windows(scrape: &Scrape, comm: &str, path: &str, kind: &str) -> f64 {
+    scrape.sum(WINDOWS, &[("comm", comm), ("path", path), ("kind", kind)])
+}
+
+fn flushes(scrape: &Scrape, comm: &str, kind: &str) -> f64 {
+    scrape.sum("mmscope_tlb_flushes_total", &[("comm", comm), ("kind", kind)])
+}
+
+fn ioctls(scrape: &Scrape, comm: &str, ioctl: &str) -> f64 {
+    scrape.sum("mmscope_uffd_ioctl_seconds_count", &[("comm", comm), ("ioctl", ioctl)])
+}
+
+/// After the work, nothing is open and nothing was lost.
+fn is_clean(scrape: &Scrape, comm: &str, lost_before: f64) {
+    assert_eq!(scrape.sum("mmscope_flush_windows_open", &[("comm", comm)]), 0.0, "windows open");
+    assert_eq!(scrape.sum("mmscope_userfaults_in_flight", &[("comm", comm)]), 0.0, "faults in flight");
+    let lost: Vec<&str> =
+        scrape.text.lines().filter(|line| line.starts_with("mmscope_lost_total") && !line.ends_with(" 0")).collect();
+    assert_eq!(scrape.lost(), lost_before, "lost: {lost:?}");
+}
+
+#[test]
+fn every_hook_attaches() {
+    let report = doctor(&[]);
+    let absent: Vec<_> = report["hooks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|hook| hook["attached"] == false)
+        .map(|hook| format!("{}: {}", hook["hook"], hook["reason"]))
+        .collect();
+    assert_eq!(absent, ["\"tlb_flush\": \"not needed: flush_tlb_mm_range is attached\""]);
+    assert_eq!(report["absent_families"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn mprotect_windows_and_flushes_are_exact() {
+    let load = Load::named("exact-mprotect");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["mprotect", "--cycles", "500"]);
+    let before = daemon.settled();
+    let counts = load.go();
+    let scrape = daemon.settled();
+    assert_eq!(counts["mprotect_calls"], 1000);
+    let comm = "exact-mprotect";
+    for kind in ["outer", "inner"] {
+        let added = windows(&scrape, comm, "mprotect", kind) - windows(&before, comm, "mprotect", kind);
+        assert_eq!(added, 1000.0, "{kind} windows");
+    }
+    assert_eq!(flushes(&scrape, comm, "range") - flushes(&before, comm, "range"), 1000.0);
+    assert_eq!(flushes(&scrape, comm, "full") - flushes(&before, comm, "full"), 0.0);
+    is_clean(&scrape, comm, before.lost());
+}
+
+/// The same for a command that starts and ends while watched: what its start and end do is known from one that does
+/// nothing else.
+#[test]
+fn a_whole_command_is_exact_under_its_own_name() {
+    let (idle, load) = (Load::named("whole-idle"), Load::named("whole-load"));
+    let daemon = Daemon::start(&[]);
+    let before = daemon.settled();
+    idle.run(&["noop"]);
+    load.run(&["mprotect", "--cycles", "500"]);
+    let scrape = daemon.settled();
+    let added =
+        windows(&scrape, "whole-load", "mprotect", "outer") - windows(&scrape, "whole-idle", "mprotect", "outer");
+    assert_eq!(added, 1000.0);
+    assert_eq!(windows(&scrape, "whole-load", "exit", "outer"), 1.0);
+    is_clean(&scrape, "whole-load", before.lost());
+}
+
+#[test]
+fn windows_of_many_vmas_are_one_each() {
+    let load = Load::named("exact-vmas");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["mprotect-vmas", "--cycles", "100", "--vmas", "7"]);
+    let counts = load.go();
+    let scrape = daemon.settled();
+    assert_eq!(counts["mprotect_calls"], 200);
+    assert_eq!(windows(&scrape, "exact-vmas", "mprotect", "outer"), 200.0);
+    assert_eq!(windows(&scrape, "exact-vmas", "mprotect", "inner"), 200.0);
+}
+
+#[test]
+fn windows_of_many_threads_are_exact() {
+    let load = Load::named("exact-threads");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["flip", "--threads", "4", "--cycles", "500"]);
+    let before = daemon.settled();
+    let counts = load.go();
+    let scrape = daemon.settled();
+    let calls = counts["mprotect_calls"].as_f64().unwrap();
+    assert_eq!(calls, 4000.0);
+    assert_eq!(windows(&scrape, "exact-threads", "mprotect", "outer"), calls);
+    is_clean(&scrape, "exact-threads", before.lost());
+}
+
+#[test]
+fn zaps_are_exact() {
+    let load = Load::named("exact-zap");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["dontneed", "--cycles", "300", "--pages", "4"]);
+    let counts = load.go();
+    let scrape = daemon.settled();
+    assert_eq!(counts["madvise_calls"], 300);
+    assert_eq!(windows(&scrape, "exact-zap", "zap", "outer"), 300.0);
+    assert_eq!(windows(&scrape, "exact-zap", "zap", "inner"), 0.0, "no protection changed");
+    assert_eq!(flushes(&scrape, "exact-zap", "range"), 300.0);
+}
+
+#[test]
+fn soft_dirty_walks_are_windows() {
+    let load = Load::named("exact-softdirty");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["clear-refs", "--cycles", "60"]);
+    let counts = load.go();
+    let scrape = daemon.settled();
+    assert_eq!(counts["clear_refs_writes"], 60);
+    assert_eq!(windows(&scrape, "exact-softdirty", "soft_dirty", "outer"), 60.0);
+    assert_eq!(flushes(&scrape, "exact-softdirty", "full"), 60.0);
+    is_clean(&scrape, "exact-softdirty", scrape.lost());
+}
+
+#[test]
+fn userfaults_and_ioctls_are_exact() {
+    let load = Load::named("exact-uffd");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["uffd", "--missing", "230", "--wp", "170"]);
+    let before = daemon.settled();
+    let counts = load.go();
+    let scrape = daemon.settled();
+    let comm = "exact-uffd";
+    let faults = |reason| scrape.sum("mmscope_userfault_seconds_count", &[("comm", comm), ("reason", reason)]);
+    assert_eq!(faults("missing"), 230.0);
+    assert_eq!(faults("wp"), 170.0);
+    let told = &counts["ioctls"];
+    for ioctl in ["api", "register", "unregister", "copy", "wake"] {
+        assert_eq!(ioctls(&scrape, comm, ioctl), told[ioctl].as_f64().unwrap(), "{ioctl}");
+    }
+    let protecting = told["writeprotect_wp"].as_f64().unwrap();
+    let unprotecting = told["writeprotect_unwp"].as_f64().unwrap();
+    assert_eq!(ioctls(&scrape, comm, "writeprotect"), protecting + unprotecting);
+    assert_eq!(windows(&scrape, comm, "uffd_wp", "outer"), protecting);
+    // Every un-protection changes a page that was protected; giving up the registration changes none.
+    assert_eq!(windows(&scrape, comm, "uffd_unwp", "inner"), unprotecting);
+    assert_eq!(scrape.sum("mmscope_uffd_ioctl_errors_total", &[("comm", comm)]), 0.0);
+    is_clean(&scrape, comm, before.lost());
+}
+
+#[test]
+fn failed_ioctls_are_told_by_errno() {
+    let load = Load::named("exact-errors");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["uffd-errors", "--eexist", "40", "--einval", "5"]);
+    load.go();
+    let scrape = daemon.settled();
+    let failed = |errno| {
+        let labels = [("comm", "exact-errors"), ("ioctl", "copy"), ("errno", errno)];
+        scrape.sum("mmscope_uffd_ioctl_errors_total", &labels)
+    };
+    assert_eq!(failed("EEXIST"), 40.0);
+    assert_eq!(failed("EINVAL"), 5.0);
+}
+
+/// A child has an address space of its own twice: that of the fork, and that of its exec.
+#[test]
+fn short_lived_processes_are_told_under_their_name() {
+    let load = Load::named("exact-forks");
+    let daemon = Daemon::start(&[]);
+    let before = daemon.settled();
+    let counts = load.run(&["forkexec", "--count", "100"]);
+    let scrape = daemon.settled();
+    assert_eq!(counts["execs"], 100);
+    assert_eq!(windows(&scrape, "exact-forks", "exit", "outer"), 201.0);
+    is_clean(&scrape, "exact-forks", before.lost());
+}
+
+#[test]
+fn operations_are_told_by_system_call() {
+    let load = Load::named("operations");
+    let daemon = Daemon::start(&[]);
+    load.run(&["munmap", "--cycles", "50"]);
+    load.run(&["uffd-wp", "--faults", "20"]);
+    let scrape = daemon.settled();
+    for operation in ["mmap", "munmap", "exec", "exit", "uffd_ioctl", "fault", "brk"] {
+        let labels = [("comm", "operations"), ("operation", operation), ("phase", "hold")];
+        assert!(scrape.sum("mmscope_mmap_lock_operation_seconds_total", &labels) > 0.0, "{operation}");
+    }
+}

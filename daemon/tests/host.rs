@@ -1,1 +1,35 @@
-//! x
+//! Live on the host that runs the tests: whatever tier it allows, tracepoints at least.
+
+mod live;
+
+use std::process::Command;
+
+use live::{Daemon, Load, fed};
+
+/// Commands by name with their holds and waits, and the host's flushes.
+#[test]
+fn a_host_that_only_has_tracepoints_still_tells_locks_and_flushes() {
+    let load = Load::named("host-load");
+    let daemon = Daemon::start(&["--without=fentry"]);
+    let mut load = load.waiting(&["flip", "--threads", "2", "--cycles", "2000"]);
+    load.go();
+    let scrape = daemon.settled();
+    let comm = ("comm", "host-load");
+    assert!(scrape.sum("mmscope_mmap_lock_hold_seconds_count", &[comm, ("mode", "write")]) >= 8000.0);
+    assert!(scrape.sum("mmscope_tlb_flushes_total", &[comm, ("kind", "range")]) > 0.0, "{}", scrape.text);
+    for family in ["mmscope_flush_window_seconds", "mmscope_userfault_seconds", "mmscope_uffd_ioctl_seconds"] {
+        assert!(!scrape.text.contains(family), "{family} cannot be measured by tracepoints");
+    }
+    assert_eq!(scrape.sum("mmscope_probe_attached", &[("probe", "tlb_gather_mmu")]), 0.0);
+    assert!(scrape.text.contains("probe=\"tlb_gather_mmu\",tier=\"\",reason=\""));
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_about() {
+    let promtool = std::env::var_os("PROMTOOL").expect("PROMTOOL: use cargo xtask test");
+    let daemon = Daemon::start(&[]);
+    Load::named("promtool-load").run(&["mprotect", "--cycles", "10"]);
+    let scrape = daemon.settled();
+    let (status, said) = fed(Command::new(promtool).args(["check", "metrics"]), &scrape.text);
+    assert!(status.success() && said.trim().is_empty(), "{said}");
+}

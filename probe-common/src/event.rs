@@ -5,7 +5,10 @@ pub const RING_BYTES: u32 = 256 * 1024;
 
 /// One event over its threshold.
 #[repr(C)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
     /// Series of the duration, see [`crate::series`].

@@ -14,7 +14,10 @@ pub const BUCKETS: usize = FINITE + 1;
 /// Counters are 32 bits wide and wrap: the daemon reads differences, at least once in the 2^32 events that a wrap
 /// takes. 128 bytes: two cache lines.
 #[repr(C)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// Index of the owner in the slot table.

@@ -112,7 +112,9 @@ pub mod arg {
     pub const UFFD_IOCTL_RET: u16 = 44;
     /// mwriteprotect_range: enable_wp
     pub const MWRITEPROTECT_ENABLE: u16 = 45;
+    /// flush_tlb_mm_range: stride_shift
+    pub const FLUSH_STRIDE_SHIFT: u16 = 46;
 }
 
 const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
-const _: () = assert!((arg::MWRITEPROTECT_ENABLE as usize) < COUNT);
+const _: () = assert!((arg::FLUSH_STRIDE_SHIFT as usize) < COUNT);

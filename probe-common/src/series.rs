@@ -1,17 +1,8 @@
 //! Numbering of the duration series that one mm can have, and the label values behind the numbers.
 
 /// Paths of a pending-flush window, in the order of their numbers: the `path` label.
-pub const PATHS: [&str; 9] = [
-    "mprotect",
-    "uffd_wp",
-    "uffd_unwp",
-    "numa",
-    "soft_dirty",
-    "zap",
-    "exit",
-    "reclaim",
-    "other",
-];
+pub const PATHS: [&str; 9] =
+    ["mprotect", "uffd_wp", "uffd_unwp", "numa", "soft_dirty", "zap", "exit", "reclaim", "other"];
 /// mprotect(2), pkey_mprotect(2).
 pub const PATH_MPROTECT: u32 = 0;
 /// UFFDIO_WRITEPROTECT that protects.

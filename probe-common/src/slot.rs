@@ -18,13 +18,20 @@ pub const STATE_EXEC: u32 = 2;
 /// `state`: the mm is gone; nothing will be added.
 pub const STATE_DEAD: u32 = 3;
 
+/// Places for row indexes in a slot: a power of two, so that a mask keeps an index inside.
+pub const ROW_PLACES: usize = 64;
+const _: () = assert!(SERIES <= ROW_PLACES && ROW_PLACES.is_power_of_two());
+
 /// Acquisition counters: mode (read, write) times result (acquired, failed).
 pub const ACQUISITIONS: usize = 4;
 
 /// Everything that is counted for one mm. Written by the kernel side with atomic additions, zeroed by the daemon
 /// after the mm is gone. 32-bit counters wrap, see [`crate::histogram::Row`].
 #[repr(C)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct MmSlot {
     /// Address of the mm_struct; zero while the slot is free or was retired.
@@ -55,22 +62,24 @@ pub struct MmSlot {
     pub faults_ended: u32,
     /// Names that were given to the process since the slot was claimed.
     pub renames: u32,
-    /// 4 KiB pages in range and page flushes.
+    /// Pages that range and page flushes invalidated one by one.
     pub flush_pages: u64,
     /// Time spent waiting for mmap_lock by operation, nanoseconds.
     pub wait_ns: [u64; OPERATION_COUNT],
     /// Time for which mmap_lock was held by operation, nanoseconds.
     pub hold_ns: [u64; OPERATION_COUNT],
     /// Index of each series' row; zero where there is none yet.
-    pub rows: [u32; SERIES + 1],
+    pub rows: [u32; ROW_PLACES],
 }
 
-const _: () = assert!(size_of::<MmSlot>() == 488);
-const _: () = assert!(size_of::<MmSlot>() % 8 == 0);
+const _: () = assert!(size_of::<MmSlot>() == 592);
 
 /// Key of the table of failed userfaultfd ioctls.
 #[repr(C)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ErrorKey {
     /// Slot of the mm whose task asked.

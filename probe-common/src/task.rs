@@ -9,7 +9,10 @@ pub const WAYS: u32 = 4;
 
 /// A lock held.
 #[repr(C)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Hold {
     /// The mm whose lock it is; zero while unused.
@@ -24,7 +27,10 @@ pub struct Hold {
 
 /// A pending-flush window.
 #[repr(C)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// Address of the mmu_gather; zero while unused.
@@ -43,7 +49,10 @@ pub struct Window {
 
 /// One task's open things.
 #[repr(C)]
-#[cfg_attr(feature = "user", derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout))]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
 #[derive(Clone, Copy, Debug)]
 pub struct TaskState {
     /// tgid in the upper half, pid in the lower; zero while the entry is free.

@@ -5,10 +5,11 @@ use probe_common::{
     histogram::{BUCKETS, FIRST_BOUND_LOG2},
     lost,
     series::COUNT as SERIES,
+    slot::ROW_PLACES,
 };
 
 use crate::{
-    kernel::{current_comm, current_id},
+    kernel::{current_comm, current_id, opaque},
     maps::{FREE_ROWS, RECORDS, add_u64, at, count_lost, get, increment, row, set, slot},
 };
 
@@ -29,19 +30,18 @@ pub(crate) fn elapsed(begin_ns: u64, end_ns: u64) -> Option<u64> {
 #[inline(always)]
 pub(crate) fn duration(slot_index: u32, series: u32, duration_ns: u64) {
     let Some(entry) = slot(slot_index) else { return };
-    if series as usize >= SERIES {
-        return;
-    }
-    let mut index = get!(entry, rows[series as usize]);
+    // The compiler knows the series' range and would leave the mask out; the verifier may have lost it by now.
+    let place = opaque(u64::from(series)) as usize & (ROW_PLACES - 1);
+    let mut index = get!(entry, rows[place]);
     if index == 0 {
         index = claim(slot_index, series);
         // Slot 0's rows have fixed places: what fell back to it must not be remembered here.
         if index >= SERIES as u32 {
-            set!(entry, rows[series as usize] = index);
+            set!(entry, rows[place] = index);
         }
     }
     let Some(row) = row(index) else { return };
-    let bucket = bucket(duration_ns);
+    let bucket = opaque(u64::from(bucket(duration_ns)));
     if bucket as usize >= BUCKETS {
         return;
     }
@@ -116,10 +116,13 @@ pub(crate) fn record(slot_index: u32, series: u32, operation: u32, begin_ns: u64
     set!(record, duration_ns = duration_ns);
     set!(record, slot = slot_index);
     set!(record, pad = 0);
-    set!(record, slot_born_ns = match slot(slot_index) {
-        Some(slot) => get!(slot, born_ns),
-        None => 0,
-    });
+    set!(
+        record,
+        slot_born_ns = match slot(slot_index) {
+            Some(slot) => get!(slot, born_ns),
+            None => 0,
+        }
+    );
     current_comm(at!(record, comm));
     entry.submit(NO_WAKEUP);
 }

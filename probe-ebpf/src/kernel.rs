@@ -10,8 +10,8 @@ use core::{arch::asm, ffi::c_void};
 use aya_ebpf::{
     EbpfContext,
     helpers::generated::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_ktime_get_ns,
-        bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf,
+        bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs,
     },
 };
 use probe_common::relocation::{DISPLACEMENT, IMMEDIATE, field};
@@ -166,4 +166,14 @@ pub(crate) fn copy_name(to: *mut [u8; 16], from: u64) {
 pub(crate) fn current_comm(to: *mut [u8; 16]) {
     // SAFETY: the helper writes at most sixteen bytes, which the entry behind `to` has.
     unsafe { bpf_get_current_comm(to.cast(), 16) };
+}
+
+/// The same number, of which the compiler knows nothing more: bounds checked on it are bounds that the verifier sees.
+#[inline(always)]
+pub(crate) fn opaque(value: u64) -> u64 {
+    let mut value = value;
+    // An instruction there must be: the verifier refuses line information for none.
+    // SAFETY: moves a register onto itself.
+    unsafe { asm!("{value} = {value}", value = inout(reg) value, options(nostack, pure, nomem)) };
+    value
 }

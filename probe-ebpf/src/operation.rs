@@ -1,10 +1,7 @@
 //! What the running task is doing, from the system call it is in. Read once, when something ends.
 
 use probe_common::{
-    series::{
-        OP_EXIT, OP_FAULT, OP_IOCTL, OP_KTHREAD, OP_NOT_MM, OP_OTHER, OP_PROC_READER,
-        OP_UFFD_IOCTL,
-    },
+    series::{OP_EXIT, OP_FAULT, OP_IOCTL, OP_KTHREAD, OP_NOT_MM, OP_OTHER, OP_PROC_READER, OP_UFFD_IOCTL},
     task::{BUSY_IOCTL, TaskState},
 };
 

@@ -111,8 +111,8 @@ fn name<R: Reader>(entry: *mut MmSlot, mm: u64) -> u32 {
         set!(entry, cgroup_id = R::u64::<{ field::KERNFS_NODE_ID }>(node));
     }
     // An exec builds the new mm while the task still runs on the old one and bears the old name.
-    let in_exec = R::u32::<{ field::TASK_PID }>(owner) == current_id() as u32
-        && R::u64::<{ field::TASK_MM }>(owner) != mm;
+    let in_exec =
+        R::u32::<{ field::TASK_PID }>(owner) == current_id() as u32 && R::u64::<{ field::TASK_MM }>(owner) != mm;
     if in_exec { STATE_EXEC } else { STATE_NAMED }
 }
 

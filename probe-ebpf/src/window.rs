@@ -3,9 +3,8 @@
 use probe_common::{
     lost,
     series::{
-        FLUSH_FULL, FLUSH_PAGE, FLUSH_RANGE, INNER, OP_EXEC, OP_EXIT, OP_KTHREAD, OP_MPROTECT,
-        OUTER, PATH_EXIT, PATH_MPROTECT, PATH_NUMA, PATH_OTHER, PATH_SOFT_DIRTY, PATH_UFFD_UNWP,
-        PATH_UFFD_WP, PATH_ZAP, PATHS,
+        FLUSH_FULL, FLUSH_PAGE, FLUSH_RANGE, INNER, OP_EXEC, OP_EXIT, OP_KTHREAD, OP_MPROTECT, OUTER, PATH_EXIT,
+        PATH_MPROTECT, PATH_NUMA, PATH_OTHER, PATH_SOFT_DIRTY, PATH_UFFD_UNWP, PATH_UFFD_WP, PATH_ZAP, PATHS,
     },
     task::{BUSY_CONTEXT, BUSY_WINDOW, TaskState},
 };
@@ -109,9 +108,13 @@ fn change_in<const I: usize>(task: *mut TaskState, cp_flags: u64) {
     }
 }
 
+/// tlb_single_page_flush_ceiling, arch/x86/mm/tlb.c: a longer range is flushed as a whole. A debugfs file can change
+/// it; hardly anybody does.
+const SINGLE_PAGE_FLUSH_CEILING: u64 = 33;
+
 /// A flush is complete.
 #[inline(always)]
-pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64) {
+pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64, stride_shift: u64) {
     let Some(task) = tasks::current() else { return };
     let slot_index = slots::of::<R>(task, mm);
     let gathering = flushed_in::<0>(task, slot_index) | flushed_in::<1>(task, slot_index);
@@ -125,7 +128,10 @@ pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64) {
     };
     increment(at!(entry, flushes[kind]));
     if kind != FLUSH_FULL {
-        add_u64(at!(entry, flush_pages), end.wrapping_sub(start) >> 12);
+        let pages = end.wrapping_sub(start) >> (stride_shift & 63);
+        if pages <= SINGLE_PAGE_FLUSH_CEILING {
+            add_u64(at!(entry, flush_pages), pages);
+        }
     } else if get!(task, soft_dirty_since_ns) != 0 && get!(task, soft_dirty_slot) == slot_index {
         soft_dirty_closed(task, slot_index);
     }
@@ -258,9 +264,11 @@ pub(crate) fn flushed_locally<R: Reader>(mm: u64, reason: u64, pages: u64) {
     }
     let Some(task) = tasks::current() else { return };
     let Some(entry) = slot(slots::of::<R>(task, mm)) else { return };
+    // A fault flushes its one page under a read lock or none; who holds the lock for write flushes a range.
+    let writes = get!(task, holds[0].mm) == mm && get!(task, holds[0].write) != 0;
     match pages {
         u64::MAX => increment(at!(entry, flushes[FLUSH_FULL])),
-        1 => {
+        1 if !writes => {
             increment(at!(entry, flushes[FLUSH_PAGE]));
             add_u64(at!(entry, flush_pages), 1);
         }

@@ -165,6 +165,7 @@ impl Run<'_> {
         cargo
             .env("MMSCOPE_BIN", &self.mmscope)
             .env("MMLOAD_BIN", &self.mmload)
+            .env("MMSCOPE_OBJECT", &self.object)
             .env("PROMTOOL", &self.guests.promtool)
             .args(["test", "-p", "mmscope", "--features", "live", "--test", "host", "--", "--test-threads=1"])
             .args(self.filter);
@@ -210,13 +211,15 @@ impl Run<'_> {
     fn boot(&self, kernel: Kernel, program: &Path) -> Result<(Counts, Option<String>)> {
         let filter = self.filter.map_or_else(String::new, |filter| format!(" {}", sh::quote(filter)));
         let command = format!("exec /bin/guest-test --test-threads=1{filter}");
-        let env = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload")];
+        let object = "/lib/mmscope.bpf.o";
+        let env = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
         let guest = Guest {
             memory_mib: 2048,
             files: vec![
                 in_bin(self.mmscope.clone()),
                 in_bin(self.mmload.clone()),
                 GuestFile { host: program.to_owned(), guest: "/bin/guest-test".to_owned() },
+                GuestFile { host: self.object.clone(), guest: object.to_owned() },
             ],
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             timeout: GUEST_TIMEOUT,

@@ -53,9 +53,10 @@ pub(crate) struct VmArgs {
     /// Clock counts executed instructions, one processor: the same run gives the same figures
     #[arg(long)]
     icount: bool,
-    /// Emulate all processors in one thread: slower and sturdier where the kernel patches its own text again and again
+    /// Emulate each processor in a thread of its own: true concurrency, but this emulator then crashes a guest now and
+    /// then whose kernel patches its own text, as attaching probes and static keys do
     #[arg(long)]
-    single_thread: bool,
+    parallel: bool,
     /// Pass 127.0.0.1:HOST_PORT of this host to port 10942 of the guest, where mmscope must listen on more than
     /// loopback: `mmscope run --web.listen-address 0.0.0.0:10942`
     #[arg(long, value_name = "HOST_PORT", num_args = 0..=1, require_equals = true, default_missing_value = "10942")]
@@ -103,7 +104,7 @@ pub(crate) fn main(args: &VmArgs) -> Result<ExitCode> {
         smp: if args.icount { 1 } else { args.smp },
         memory_mib: args.memory,
         icount: args.icount,
-        single_thread: args.single_thread,
+        parallel: args.parallel,
         forward: args.forward,
         files,
         modules: args.module.clone(),
@@ -126,8 +127,8 @@ pub(crate) struct Guest {
     pub(crate) memory_mib: u32,
     /// Make the clock count instructions.
     pub(crate) icount: bool,
-    /// Emulate all processors in one thread.
-    pub(crate) single_thread: bool,
+    /// Emulate each processor in a thread of its own.
+    pub(crate) parallel: bool,
     /// The host's port for the guest's 10942.
     pub(crate) forward: Option<u16>,
     /// Files to have.
@@ -222,7 +223,7 @@ impl Guest {
             smp: 2,
             memory_mib: 1024,
             icount: false,
-            single_thread: false,
+            parallel: false,
             forward: None,
             files: Vec::new(),
             modules: Vec::new(),
@@ -287,7 +288,7 @@ impl Guest {
         let log = folder.join("qemu.log");
         let log = File::create(&log).with_context(|| format!("create {}", log.display()))?;
         let mut command = tools.qemu.command();
-        let thread = if self.icount || self.single_thread { "single" } else { "multi" };
+        let thread = if self.parallel && !self.icount { "multi" } else { "single" };
         command
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc", "-cpu", "max"])
             .arg("-accel")

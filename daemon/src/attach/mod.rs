@@ -4,7 +4,13 @@
 
 mod relocate;
 
-use std::{borrow::Cow, collections::BTreeMap, fs, io, os::fd::{AsFd as _, AsRawFd as _, RawFd}, path::Path};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fs, io,
+    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+    path::Path,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -57,8 +63,7 @@ pub struct Allowed {
 
 impl Thresholds {
     /// No single event is sent.
-    pub const NEVER: Self =
-        Self { window_ns: u64::MAX, hold_ns: u64::MAX, wait_ns: u64::MAX, fault_ns: u64::MAX };
+    pub const NEVER: Self = Self { window_ns: u64::MAX, hold_ns: u64::MAX, wait_ns: u64::MAX, fault_ns: u64::MAX };
 
     /// As the configuration has them.
     #[must_use]
@@ -78,11 +83,7 @@ impl Allowed {
     #[must_use]
     pub fn all_but(without: &[Way]) -> Self {
         let allowed = |way| !without.contains(&way);
-        Self {
-            fentry: allowed(Way::Fentry),
-            tp_btf: allowed(Way::TpBtf),
-            raw_tracepoint: allowed(Way::RawTracepoint),
-        }
+        Self { fentry: allowed(Way::Fentry), tp_btf: allowed(Way::TpBtf), raw_tracepoint: allowed(Way::RawTracepoint) }
     }
 }
 
@@ -105,10 +106,7 @@ impl Loaded {
 /// Whether a hook counts.
 #[must_use]
 pub fn has(hooks: &[HookState], name: &str) -> bool {
-    HOOKS
-        .iter()
-        .zip(hooks)
-        .any(|(hook, state)| hook.name == name && matches!(state, HookState::Attached(_)))
+    HOOKS.iter().zip(hooks).any(|(hook, state)| hook.name == name && matches!(state, HookState::Attached(_)))
 }
 
 /// Makes the maps and prepares the programs; nothing is attached yet. `object` is a file to use instead of the
@@ -122,10 +120,7 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
         None => ("built-in kernel object".to_owned(), Cow::Borrowed(OBJECT)),
         Some(path) => (
             path.display().to_string(),
-            Cow::Owned(
-                fs::read(path)
-                    .map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?,
-            ),
+            Cow::Owned(fs::read(path).map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?),
         ),
     };
     let bad = |error: relocate::ObjectError| Failure::Object { origin: origin.clone(), message: error.to_string() };
@@ -171,6 +166,9 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
             Decision::Absent(reason) => HookState::Absent(reason.clone()),
             Decision::Attach => match hook.stands_in_for.filter(|name| has(&hooks, name)) {
                 Some(name) => HookState::Absent(format!("not needed: {name} is attached")),
+                None if hook.needs.is_some_and(|end| !has(&hooks, end)) => {
+                    HookState::Absent(format!("of no use: {} is absent", hook.needs.unwrap_or_default()))
+                }
                 None => attach_hook(ebpf, hook, btf, allowed),
             },
         };
@@ -196,9 +194,10 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
 }
 
 fn program_fd(ebpf: &Ebpf, hook: &Hook) -> Option<RawFd> {
-    [Some(hook.program), hook.raw_program].into_iter().flatten().find_map(|name| {
-        Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd())
-    })
+    [Some(hook.program), hook.raw_program]
+        .into_iter()
+        .flatten()
+        .find_map(|name| Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd()))
 }
 
 /// Tries the tiers of one hook, best first.

@@ -30,8 +30,7 @@ const WIDE: u8 = 0x18;
 /// Whether the object was built from the same shared bytes as this binary.
 pub(super) fn check(object: &[u8]) -> Result<(), ObjectError> {
     let file = object::File::parse(object)?;
-    let symbol =
-        file.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL)).ok_or(ObjectError::NoAbi)?;
+    let symbol = file.symbols().find(|symbol| symbol.name() == Ok(ABI_SYMBOL)).ok_or(ObjectError::NoAbi)?;
     let section = symbol.section_index().ok_or(ObjectError::NoAbi)?;
     let data = file.section_by_index(section)?.data()?;
     let at = symbol.address() as usize;
@@ -44,10 +43,7 @@ pub(super) fn check(object: &[u8]) -> Result<(), ObjectError> {
 
 /// A copy of the object with every place rewritten. What this kernel does not have becomes offset zero: the plan
 /// leaves the programs that need it alone, and in the others it stands in dead code.
-pub(super) fn relocate(
-    object: &[u8],
-    relocations: &[Option<i32>; COUNT],
-) -> Result<Vec<u8>, ObjectError> {
+pub(super) fn relocate(object: &[u8], relocations: &[Option<i32>; COUNT]) -> Result<Vec<u8>, ObjectError> {
     let mut out = object.to_vec();
     let file = object::File::parse(object)?;
     for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {

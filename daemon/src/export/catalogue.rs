@@ -82,7 +82,7 @@ families! {
     "mmscope_tlb_flushes_total" Counter ["comm", "cgroup", "kind"] "3 S" FLUSHES, tlb_flushes,
         "TLB flushes of address spaces: range by an mmu_gather or of more than one page, page by flush_tlb_page, full of the whole mm";
     "mmscope_tlb_flush_pages_total" Counter ["comm", "cgroup"] "S" FLUSHES, tlb_flush_pages,
-        "4 KiB pages covered by range and page flushes";
+        "Pages (or huge pages) that range and page flushes invalidated one by one; a range of more than 33 is flushed as a whole and not in here";
     "mmscope_mmap_lock_wait_seconds" Histogram ["comm", "cgroup", "mode"] "2 S" WAIT, lock_waits,
         "How long contended acquisitions of mmap_lock blocked; uncontended ones are no waits";
     "mmscope_mmap_lock_hold_seconds" Histogram ["comm", "cgroup", "mode"] "2 S" LOCK, lock_holds,

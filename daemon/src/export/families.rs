@@ -3,9 +3,7 @@
 use nix::errno::Errno;
 use probe_common::{
     lost::REASONS,
-    series::{
-        FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS, WAIT,
-    },
+    series::{FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS, WAIT},
 };
 
 use crate::{
@@ -17,7 +15,7 @@ use crate::{
 };
 
 /// A value of one series.
-pub(super) enum Value {
+pub(super) enum Value<'a> {
     /// A whole number.
     Whole(u64),
     /// Nanoseconds, told as seconds.
@@ -25,11 +23,11 @@ pub(super) enum Value {
     /// Seconds.
     Seconds(f64),
     /// A histogram.
-    Histogram(Histogram),
+    Histogram(&'a Histogram),
 }
 
 /// Label values in the order of the family's labels, and the value.
-pub(super) type Sink<'a> = &'a mut dyn FnMut(&[&str], Value);
+pub(super) type Sink<'a> = &'a mut dyn FnMut(&[&str], Value<'_>);
 /// Gives all series of a family to a sink.
 pub(super) type Collect = fn(&Snapshot, Sink<'_>);
 
@@ -48,7 +46,7 @@ fn histograms(snapshot: &Snapshot, first: u32, names: &[&str], extra: &[&str], s
             if let Some(histogram) = counts.histograms.get(&(first + n as u32)) {
                 let mut labels = vec![subject.comm.as_str(), subject.cgroup.as_str(), name];
                 labels.extend(extra);
-                sink(&labels, Value::Histogram(*histogram));
+                sink(&labels, Value::Histogram(histogram));
             }
         }
     });
@@ -59,7 +57,7 @@ fn counters<const N: usize>(
     snapshot: &Snapshot,
     names: &[&str; N],
     of: impl Fn(&Counts) -> [u64; N],
-    value: impl Fn(u64) -> Value,
+    value: impl Fn(u64) -> Value<'static>,
     sink: Sink<'_>,
 ) {
     each_subject(snapshot, |subject, counts| {

@@ -45,11 +45,7 @@ impl Format {
                 .fold(0.0, f32::max)
         };
         let open_metrics = quality("application/openmetrics-text");
-        if open_metrics > 0.0 && open_metrics >= quality("text/plain") {
-            Self::OpenMetrics
-        } else {
-            Self::Prometheus
-        }
+        if open_metrics > 0.0 && open_metrics >= quality("text/plain") { Self::OpenMetrics } else { Self::Prometheus }
     }
 
     /// The Content-Type of it.
@@ -113,38 +109,32 @@ fn encode(family: &Family, snapshot: &Snapshot, encoder: &mut DescriptorEncoder<
             }
         }
         if let Some(metric) = &mut descriptor {
-            let labels: Vec<(&str, &str)> =
-                family.labels.iter().copied().zip(values.iter().copied()).collect();
+            let labels: Vec<(&str, &str)> = family.labels.iter().copied().zip(values.iter().copied()).collect();
             result = result.and_then(|()| encode_series(family.kind, &labels, value, metric));
         }
     });
     result
 }
 
-fn encode_series(
-    kind: Kind,
-    labels: &[(&str, &str)],
-    value: Value,
-    metric: &mut MetricEncoder<'_>,
-) -> fmt::Result {
-    let mut series = metric.encode_family(&labels)?;
+fn encode_series(kind: Kind, labels: &[(&str, &str)], value: Value<'_>, metric: &mut MetricEncoder<'_>) -> fmt::Result {
+    if labels.is_empty() {
+        return encode_value(kind, value, metric);
+    }
+    encode_value(kind, value, &mut metric.encode_family(&labels)?)
+}
+
+fn encode_value(kind: Kind, value: Value<'_>, series: &mut MetricEncoder<'_>) -> fmt::Result {
     let none: NoExemplar<'_> = None;
     match (kind, value) {
         (Kind::Counter, Value::Whole(value)) => series.encode_counter(&value, none),
         (Kind::Counter, Value::Nanoseconds(ns)) => series.encode_counter(&seconds(ns), none),
         (Kind::Counter, Value::Seconds(value)) => series.encode_counter(&value, none),
-        (_, Value::Whole(value)) => series.encode_gauge(&(value as f64)),
+        (_, Value::Whole(value)) => series.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
         (_, Value::Nanoseconds(ns)) => series.encode_gauge(&seconds(ns)),
         (_, Value::Seconds(value)) => series.encode_gauge(&value),
         (_, Value::Histogram(histogram)) => {
-            let buckets: Vec<(f64, u64)> =
-                (0..BUCKETS).map(|n| (bound(n), histogram.buckets[n])).collect();
-            series.encode_histogram::<[(&str, &str); 0]>(
-                seconds(histogram.sum_ns),
-                histogram.count(),
-                &buckets,
-                None,
-            )
+            let buckets: Vec<(f64, u64)> = (0..BUCKETS).map(|n| (bound(n), histogram.buckets[n])).collect();
+            series.encode_histogram::<[(&str, &str); 0]>(seconds(histogram.sum_ns), histogram.count(), &buckets, None)
         }
     }
 }
@@ -218,10 +208,10 @@ mod tests {
         let text = render(&snapshot("mmload", true), Format::Prometheus).unwrap();
         let labels = "comm=\"mmload\",cgroup=\"/a\",path=\"mprotect\",kind=\"outer\"";
         for line in [
-            format!("mmscope_flush_window_seconds_sum{{{labels}}} 1.5e-6"),
+            format!("mmscope_flush_window_seconds_sum{{{labels}}} 0.0000015"),
             format!("mmscope_flush_window_seconds_count{{{labels}}} 3"),
             format!("mmscope_flush_window_seconds_bucket{{le=\"2.56e-7\",{labels}}} 2"),
-            format!("mmscope_flush_window_seconds_bucket{{le=\"1.024e-6\",{labels}}} 3"),
+            format!("mmscope_flush_window_seconds_bucket{{le=\"0.000001024\",{labels}}} 3"),
             format!("mmscope_flush_window_seconds_bucket{{le=\"+Inf\",{labels}}} 3"),
             "mmscope_tlb_flushes_total{comm=\"mmload\",cgroup=\"/a\",kind=\"range\"} 3".to_owned(),
             "# TYPE mmscope_tlb_flushes_total counter".to_owned(),

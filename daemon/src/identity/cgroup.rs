@@ -40,10 +40,11 @@ impl Hierarchies {
     /// the process.
     pub(super) fn path(&mut self, id: u64, tgid: u32) -> String {
         let unified = self.unified_path(id);
-        if self.has_v1 && unified.as_deref().is_none_or(|path| path == "/") {
-            if let Some(path) = self.path_of_process(tgid) {
-                return path;
-            }
+        if self.has_v1
+            && unified.as_deref().is_none_or(|path| path == "/")
+            && let Some(path) = self.path_of_process(tgid)
+        {
+            return path;
         }
         unified.or_else(|| self.path_of_process(tgid)).unwrap_or_default()
     }

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, ops::AddAssign};
 
-use probe_common::{histogram::BUCKETS, series::{COUNT as SERIES, OPERATION_COUNT}, slot::ACQUISITIONS};
+use probe_common::{
+    histogram::BUCKETS,
+    series::{COUNT as SERIES, OPERATION_COUNT},
+    slot::ACQUISITIONS,
+};
 
 /// A histogram of durations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,13 @@ mod mapping;
 mod programs;
 mod tables;
 
-use std::{collections::BTreeMap, io, mem::offset_of, os::fd::{AsFd as _, RawFd}, path::Path};
+use std::{
+    collections::BTreeMap,
+    io,
+    mem::offset_of,
+    os::fd::{AsFd as _, RawFd},
+    path::Path,
+};
 
 use aya::{
     Ebpf,
@@ -159,9 +165,7 @@ impl Intake {
             row.series = series + 1;
             intake.rows.write(series, &row);
         }
-        intake
-            .hand_out()
-            .map_err(|error| Failure::System(format!("hand out table entries: {error}")))?;
+        intake.hand_out().map_err(|error| Failure::System(format!("hand out table entries: {error}")))?;
         Ok(intake)
     }
 

@@ -13,10 +13,7 @@ pub struct ProgramFigures {
 }
 
 /// Reads all programs below `root`, /proc/self/fdinfo.
-pub(super) fn read(
-    root: &Path,
-    programs: &BTreeMap<&'static str, RawFd>,
-) -> BTreeMap<&'static str, ProgramFigures> {
+pub(super) fn read(root: &Path, programs: &BTreeMap<&'static str, RawFd>) -> BTreeMap<&'static str, ProgramFigures> {
     programs
         .iter()
         .filter_map(|(&name, fd)| Some((name, parse(&fs::read_to_string(root.join(fd.to_string())).ok()?))))

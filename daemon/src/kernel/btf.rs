@@ -290,8 +290,17 @@ mod tests {
             at
         };
         let (int, long, inner, outer, a, b, x, field, f, o, n) = (
-            name("int"), name("long"), name("inner"), name("outer"), name("a"), name("b"), name("x"), name("in"),
-            name("f"), name("o"), name("n"),
+            name("int"),
+            name("long"),
+            name("inner"),
+            name("outer"),
+            name("a"),
+            name("b"),
+            name("x"),
+            name("in"),
+            name("f"),
+            name("o"),
+            name("n"),
         );
         let kind = |kind: u32, count: u32| kind << 24 | count;
         let words: Vec<u32> = [

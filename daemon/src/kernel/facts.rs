@@ -74,8 +74,7 @@ impl KernelFacts {
             _ => FactsError::Unreadable { path: name.clone(), error },
         })?;
         let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
-        Self::from_btf(release.trim(), &bytes, wanted)
-            .map_err(|error| FactsError::NotBtf { path: name, error })
+        Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })
     }
 
     /// Takes the facts out of a kernel's BTF.

@@ -164,10 +164,8 @@ mod tests {
     #[test]
     fn who_finds_no_place_is_summed_into_other() {
         let mut model = Model::new(LIMITS);
-        model.fold(
-            Duration::ZERO,
-            [(subject("a"), flushes(1)), (subject("b"), flushes(5)), (subject("c"), flushes(3))],
-        );
+        model
+            .fold(Duration::ZERO, [(subject("a"), flushes(1)), (subject("b"), flushes(5)), (subject("c"), flushes(3))]);
         let subjects = model.subjects();
         assert_eq!(subjects.len(), 3);
         assert_eq!(subjects[&Subject::other()].flushes[0], 1, "the least active one");

@@ -36,6 +36,8 @@ pub struct Hook {
     pub raw_program: Option<&'static str>,
     /// Attached only when the hook of this name is not.
     pub stands_in_for: Option<&'static str>,
+    /// A beginning is of no use without its end: attached only when the hook of this name is.
+    pub needs: Option<&'static str>,
     /// What cannot be told without it.
     pub tells: &'static str,
     pub(super) forms: &'static [Form],
@@ -45,6 +47,13 @@ pub struct Hook {
 
 const fn form(arguments: &'static str, positions: &'static [(u16, u8)]) -> Form {
     Form { arguments, positions, refused: None }
+}
+
+impl Hook {
+    const fn needing(mut self, end: &'static str) -> Self {
+        self.needs = Some(end);
+        self
+    }
 }
 
 const TASK: &[u16] = &[field::TASK_MM, field::TASK_FLAGS];
@@ -63,6 +72,7 @@ const fn tracepoint(
         program: name,
         raw_program: Some(raw_program),
         stands_in_for: None,
+        needs: None,
         tells,
         forms,
         members,
@@ -78,7 +88,7 @@ const fn function(
     forms: &'static [Form],
     members: &'static [u16],
 ) -> Hook {
-    Hook { name, kind, target, program, raw_program: None, stands_in_for: None, tells, forms, members }
+    Hook { name, kind, target, program, raw_program: None, stands_in_for: None, needs: None, tells, forms, members }
 }
 
 /// Every hook, in the order in which they are attached: an end before its beginning, so that what is begun while
@@ -88,10 +98,7 @@ pub const HOOKS: &[Hook] = &[
         "task_rename",
         "task_rename_raw",
         "names that processes take after they started",
-        &[form(
-            "struct task_struct *, char *",
-            &[(arg::TASK_RENAME_TASK, 0), (arg::TASK_RENAME_COMM, 1)],
-        )],
+        &[form("struct task_struct *, char *", &[(arg::TASK_RENAME_TASK, 0), (arg::TASK_RENAME_COMM, 1)])],
         &[field::TASK_MM, field::TASK_PID, field::TASK_TGID],
     ),
     function(
@@ -114,12 +121,10 @@ pub const HOOKS: &[Hook] = &[
         "contention_begin",
         "contention_begin_raw",
         "waits for mmap_lock",
-        &[form(
-            "void *, unsigned int",
-            &[(arg::CONTENTION_BEGIN_LOCK, 0), (arg::CONTENTION_BEGIN_FLAGS, 1)],
-        )],
+        &[form("void *, unsigned int", &[(arg::CONTENTION_BEGIN_LOCK, 0), (arg::CONTENTION_BEGIN_FLAGS, 1)])],
         &[field::MM_MMAP_LOCK],
-    ),
+    )
+    .needing("contention_end"),
     tracepoint(
         "mmap_lock_released",
         "mmap_lock_released_raw",
@@ -147,7 +152,8 @@ pub const HOOKS: &[Hook] = &[
             ),
         ],
         TASK,
-    ),
+    )
+    .needing("mmap_lock_released"),
     function(
         HookKind::Exit,
         "tlb_finish_mmu",
@@ -156,10 +162,7 @@ pub const HOOKS: &[Hook] = &[
         "pending-flush windows",
         &[
             form("struct mmu_gather *tlb", &[(arg::FINISH_TLB, 0)]),
-            form(
-                "struct mmu_gather *tlb, long unsigned int start, long unsigned int end",
-                &[(arg::FINISH_TLB, 0)],
-            ),
+            form("struct mmu_gather *tlb, long unsigned int start, long unsigned int end", &[(arg::FINISH_TLB, 0)]),
         ],
         TASK,
     ),
@@ -172,7 +175,7 @@ pub const HOOKS: &[Hook] = &[
         &[form(
             "struct mm_struct *mm, long unsigned int start, long unsigned int end, unsigned int stride_shift, \
              bool freed_tables",
-            &[(arg::FLUSH_MM, 0), (arg::FLUSH_START, 1), (arg::FLUSH_END, 2)],
+            &[(arg::FLUSH_MM, 0), (arg::FLUSH_START, 1), (arg::FLUSH_END, 2), (arg::FLUSH_STRIDE_SHIFT, 3)],
         )],
         TASK,
     ),
@@ -203,7 +206,8 @@ pub const HOOKS: &[Hook] = &[
             },
         ],
         &[],
-    ),
+    )
+    .needing("tlb_finish_mmu"),
     function(
         HookKind::Exit,
         "tlb_gather_mmu",
@@ -218,7 +222,8 @@ pub const HOOKS: &[Hook] = &[
             ),
         ],
         TASK,
-    ),
+    )
+    .needing("tlb_finish_mmu"),
     function(
         HookKind::Exit,
         "tlb_gather_mmu_fullmm",
@@ -230,7 +235,8 @@ pub const HOOKS: &[Hook] = &[
             &[(arg::GATHER_FULLMM_TLB, 0), (arg::GATHER_FULLMM_MM, 1)],
         )],
         TASK,
-    ),
+    )
+    .needing("tlb_finish_mmu"),
     function(
         HookKind::Exit,
         "tlb_gather_mmu_vma",
@@ -242,7 +248,8 @@ pub const HOOKS: &[Hook] = &[
             &[(arg::GATHER_VMA_TLB, 0), (arg::GATHER_VMA_VMA, 1)],
         )],
         &[field::TASK_MM, field::TASK_FLAGS, field::VMA_MM],
-    ),
+    )
+    .needing("tlb_finish_mmu"),
     function(
         HookKind::Exit,
         "mwriteprotect_range:exit",
@@ -260,7 +267,8 @@ pub const HOOKS: &[Hook] = &[
         "paths uffd_wp and uffd_unwp of windows, where change_protection is absent",
         MWRITEPROTECT_RANGE,
         &[],
-    ),
+    )
+    .needing("mwriteprotect_range:exit"),
     function(
         HookKind::Exit,
         "clear_refs_write:exit",
@@ -278,7 +286,8 @@ pub const HOOKS: &[Hook] = &[
         "windows of path soft_dirty",
         CLEAR_REFS_WRITE,
         &[],
-    ),
+    )
+    .needing("clear_refs_write:exit"),
     function(
         HookKind::Exit,
         "handle_userfault:exit",
@@ -296,7 +305,8 @@ pub const HOOKS: &[Hook] = &[
         "userfaults: how long, how many, why",
         HANDLE_USERFAULT,
         &[field::VM_FAULT_VMA, field::VMA_MM],
-    ),
+    )
+    .needing("handle_userfault:exit"),
     function(
         HookKind::Exit,
         "userfaultfd_ioctl:exit",
@@ -314,7 +324,8 @@ pub const HOOKS: &[Hook] = &[
         "ioctls of userfaultfd: which, how long, how they fail; the operation uffd_ioctl",
         USERFAULTFD_IOCTL,
         &[],
-    ),
+    )
+    .needing("userfaultfd_ioctl:exit"),
     Hook {
         name: "tlb_flush",
         kind: HookKind::Tracepoint,
@@ -322,11 +333,9 @@ pub const HOOKS: &[Hook] = &[
         program: "tlb_flush",
         raw_program: Some("tlb_flush_raw"),
         stands_in_for: Some("flush_tlb_mm_range"),
+        needs: None,
         tells: "TLB flushes executed on the CPU that asked, where flush_tlb_mm_range is absent",
-        forms: &[form(
-            "int, long unsigned int",
-            &[(arg::TLB_FLUSH_REASON, 0), (arg::TLB_FLUSH_PAGES, 1)],
-        )],
+        forms: &[form("int, long unsigned int", &[(arg::TLB_FLUSH_REASON, 0), (arg::TLB_FLUSH_PAGES, 1)])],
         members: &[field::TASK_MM],
     },
 ];
@@ -351,13 +360,10 @@ const MWRITEPROTECT_RANGE: &[Form] = &[
     ),
 ];
 
-const CLEAR_REFS_WRITE: &[Form] =
-    &[form("struct file *file, char *buf, size_t count, loff_t *ppos", &[])];
+const CLEAR_REFS_WRITE: &[Form] = &[form("struct file *file, char *buf, size_t count, loff_t *ppos", &[])];
 
-const HANDLE_USERFAULT: &[Form] = &[form(
-    "struct vm_fault *vmf, long unsigned int reason",
-    &[(arg::USERFAULT_VMF, 0), (arg::USERFAULT_REASON, 1)],
-)];
+const HANDLE_USERFAULT: &[Form] =
+    &[form("struct vm_fault *vmf, long unsigned int reason", &[(arg::USERFAULT_VMF, 0), (arg::USERFAULT_REASON, 1)])];
 
 const USERFAULTFD_IOCTL: &[Form] = &[form(
     "struct file *file, unsigned int cmd, long unsigned int arg",

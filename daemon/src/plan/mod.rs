@@ -89,14 +89,8 @@ fn with_wanted<T>(read: impl FnOnce(&Wanted<'_>) -> T) -> T {
         names.dedup();
         names
     };
-    let members: Vec<(&str, &str)> =
-        members::MEMBERS.iter().map(|member| (member.structure, member.path)).collect();
-    read(&Wanted {
-        functions: &targets(false),
-        tracepoints: &targets(true),
-        members: &members,
-        helpers: HELPERS,
-    })
+    let members: Vec<(&str, &str)> = members::MEMBERS.iter().map(|member| (member.structure, member.path)).collect();
+    read(&Wanted { functions: &targets(false), tracepoints: &targets(true), members: &members, helpers: HELPERS })
 }
 
 impl Plan {
@@ -105,8 +99,7 @@ impl Plan {
     pub fn new(facts: &KernelFacts) -> Self {
         let mut relocations = [None; COUNT];
         for member in members::MEMBERS {
-            relocations[usize::from(member.id)] =
-                facts.members.get(&member.name()).map(|&offset| offset as i32);
+            relocations[usize::from(member.id)] = facts.members.get(&member.name()).map(|&offset| offset as i32);
         }
         relocations[usize::from(field::TASK_COMM_HIGH)] =
             relocations[usize::from(field::TASK_COMM)].map(|offset| offset + 8);
@@ -122,12 +115,7 @@ impl Plan {
                 && has(&[field::PT_REGS_ORIG_AX]),
             has_mm_owner: has(&[field::MM_OWNER, field::TASK_COMM, field::TASK_TGID, field::TASK_PID]),
             has_ctx_id: has(&[field::MM_CTX_ID]),
-            has_cgroup: has(&[
-                field::TASK_CGROUPS,
-                field::CSS_SET_DFL_CGRP,
-                field::CGROUP_KN,
-                field::KERNFS_NODE_ID,
-            ]),
+            has_cgroup: has(&[field::TASK_CGROUPS, field::CSS_SET_DFL_CGRP, field::CGROUP_KN, field::KERNFS_NODE_ID]),
             relocations,
         }
     }

@@ -3,8 +3,8 @@
 use probe_common::{
     params::SYSCALLS,
     series::{
-        OP_BRK, OP_CLONE, OP_EXEC, OP_EXIT, OP_IOCTL, OP_MADVISE, OP_MMAP, OP_MPROTECT, OP_MREMAP,
-        OP_MUNMAP, OP_NOT_MM, OP_OTHER,
+        OP_BRK, OP_CLONE, OP_EXEC, OP_EXIT, OP_IOCTL, OP_MADVISE, OP_MMAP, OP_MPROTECT, OP_MREMAP, OP_MUNMAP,
+        OP_NOT_MM, OP_OTHER,
     },
 };
 

@@ -15,12 +15,8 @@ fn facts() -> KernelFacts {
         ),
     ];
     let tracepoints = [("mmap_lock_released", "void(struct mm_struct *, char *, bool)")];
-    let members = [
-        ("mm_struct.mmap_lock", 200),
-        ("task_struct.mm", 2400),
-        ("task_struct.flags", 44),
-        ("task_struct.comm", 3000),
-    ];
+    let members =
+        [("mm_struct.mmap_lock", 200), ("task_struct.mm", 2400), ("task_struct.flags", 44), ("task_struct.comm", 3000)];
     let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
     };
@@ -81,10 +77,7 @@ fn a_missing_function_or_member_is_named() {
         decision(&plan, "handle_userfault"),
         &Decision::Absent("this kernel has no function handle_userfault".into())
     );
-    assert_eq!(
-        decision(&plan, "mmap_lock_released"),
-        &Decision::Absent("this kernel has no task_struct.flags".into())
-    );
+    assert_eq!(decision(&plan, "mmap_lock_released"), &Decision::Absent("this kernel has no task_struct.flags".into()));
 }
 
 #[test]
@@ -95,8 +88,7 @@ fn every_relocation_has_one_source() {
         users.entry(member.id).or_default().push(member.path);
     }
     for hook in HOOKS {
-        let mut ids: Vec<u16> =
-            hook.forms.iter().flat_map(|form| form.positions.iter().map(|&(id, _)| id)).collect();
+        let mut ids: Vec<u16> = hook.forms.iter().flat_map(|form| form.positions.iter().map(|&(id, _)| id)).collect();
         ids.sort_unstable();
         ids.dedup();
         for id in ids {

@@ -84,10 +84,8 @@ mod tests {
 
     #[test]
     fn reasons_are_text_not_markup() {
-        let snapshot = Snapshot {
-            hooks: vec![HookState::Absent("<b>no</b>".to_owned()); HOOKS.len()],
-            ..Snapshot::default()
-        };
+        let snapshot =
+            Snapshot { hooks: vec![HookState::Absent("<b>no</b>".to_owned()); HOOKS.len()], ..Snapshot::default() };
         let page = page(&snapshot, "/metrics");
         assert!(page.contains("&lt;b&gt;no&lt;/b&gt;") && !page.contains("<b>no"));
         assert!(page.contains("Nothing."));

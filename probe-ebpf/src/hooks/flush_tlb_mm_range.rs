@@ -14,6 +14,7 @@ fn flush_tlb_mm_range_exit(ctx: FExitContext) -> i32 {
         argument::<{ arg::FLUSH_MM }>(&ctx),
         argument::<{ arg::FLUSH_START }>(&ctx),
         argument::<{ arg::FLUSH_END }>(&ctx),
+        argument::<{ arg::FLUSH_STRIDE_SHIFT }>(&ctx),
     );
     0
 }

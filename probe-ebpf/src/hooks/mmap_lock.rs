@@ -30,10 +30,7 @@ fn acquired<R: Reader>(ctx: &impl EbpfContext) -> i32 {
 
 #[inline(always)]
 fn released(ctx: &impl EbpfContext) -> i32 {
-    lock::released(
-        argument::<{ arg::RELEASED_MM }>(ctx),
-        flag(argument::<{ arg::RELEASED_WRITE }>(ctx)),
-    );
+    lock::released(argument::<{ arg::RELEASED_MM }>(ctx), flag(argument::<{ arg::RELEASED_WRITE }>(ctx)));
     0
 }
 

@@ -14,10 +14,7 @@ use crate::{
 
 #[inline(always)]
 fn renamed<R: Reader>(ctx: &impl EbpfContext) -> i32 {
-    slots::rename::<R>(
-        argument::<{ arg::TASK_RENAME_TASK }>(ctx),
-        argument::<{ arg::TASK_RENAME_COMM }>(ctx),
-    );
+    slots::rename::<R>(argument::<{ arg::TASK_RENAME_TASK }>(ctx), argument::<{ arg::TASK_RENAME_COMM }>(ctx));
     0
 }
 

@@ -10,11 +10,7 @@ use crate::{
 
 #[fexit(function = "tlb_gather_mmu")]
 fn tlb_gather_mmu_exit(ctx: FExitContext) -> i32 {
-    window::open::<Typed>(
-        argument::<{ arg::GATHER_TLB }>(&ctx),
-        argument::<{ arg::GATHER_MM }>(&ctx),
-        Gather::Range,
-    );
+    window::open::<Typed>(argument::<{ arg::GATHER_TLB }>(&ctx), argument::<{ arg::GATHER_MM }>(&ctx), Gather::Range);
     0
 }
 
@@ -31,10 +27,6 @@ fn tlb_gather_mmu_fullmm_exit(ctx: FExitContext) -> i32 {
 #[fexit(function = "tlb_gather_mmu_vma")]
 fn tlb_gather_mmu_vma_exit(ctx: FExitContext) -> i32 {
     let vma = argument::<{ arg::GATHER_VMA_VMA }>(&ctx);
-    window::open::<Typed>(
-        argument::<{ arg::GATHER_VMA_TLB }>(&ctx),
-        Typed::u64::<{ field::VMA_MM }>(vma),
-        Gather::Vma,
-    );
+    window::open::<Typed>(argument::<{ arg::GATHER_VMA_TLB }>(&ctx), Typed::u64::<{ field::VMA_MM }>(vma), Gather::Vma);
     0
 }

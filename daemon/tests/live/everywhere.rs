@@ -1,0 +1,234 @@
+//! What must hold on every kernel, whatever can be attached: pages, endings, bad input, families that are absent.
+
+use std::{fs, os::unix::process::CommandExt as _, process::Command};
+
+use nix::sys::signal::Signal;
+
+use super::*;
+
+/// One line, and nothing attached by it.
+fn fails_with(code: i32, needles: &[&str], command: &mut Command) {
+    let before = loaded_programs();
+    let (got, stderr) = failing(command);
+    assert_eq!(got, code, "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "one line: {stderr}");
+    for needle in needles {
+        assert!(stderr.contains(needle), "{needle:?} in {stderr}");
+    }
+    nothing_left_attached(before);
+}
+
+/// The kernel frees programs a little after their last descriptor is closed.
+fn nothing_left_attached(before: usize) {
+    await_some("end of what was attached", || (loaded_programs() <= before).then_some(()));
+}
+
+#[test]
+fn unknown_flags_and_values_are_refused() {
+    fails_with(64, &["--web.listen-adress"], mmscope().args(["run", "--web.listen-adress=:1"]));
+    fails_with(64, &["xml", "--log.format"], mmscope().args(["run", "--log.format=xml"]));
+    fails_with(64, &["slash"], mmscope().args(["run", "--web.telemetry-path=m"]));
+    fails_with(64, &["subcommand"], mmscope().args(["fly"]));
+}
+
+#[test]
+fn an_address_that_cannot_be_served_on_is_refused() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fails_with(69, &[&address, "in use"], mmscope().args(["run", "--web.listen-address", &address]));
+    fails_with(69, &["nowhere"], mmscope().args(["run", "--web.listen-address", "nowhere"]));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_refused() {
+    let folder = open_folder();
+    let missing = folder.path().join("missing.toml");
+    fails_with(66, &["missing.toml"], mmscope().args(["run", "--config.file"]).arg(&missing));
+    let bad = folder.path().join("bad.toml");
+    fs::write(&bad, "# comment\ntick = \"never\"\n").unwrap();
+    fails_with(78, &["bad.toml", "line 2", "never"], mmscope().args(["run", "--config.file"]).arg(&bad));
+    let check = mmscope().args(["run", "--config.check", "--config.file"]).arg(&bad).status().unwrap();
+    assert_eq!(check.code(), Some(78));
+}
+
+#[test]
+fn an_object_of_another_build_is_refused() {
+    let folder = open_folder();
+    let text = folder.path().join("text.o");
+    fs::write(&text, "no ELF").unwrap();
+    fails_with(65, &["text.o"], mmscope().args(["run", "--web.listen-address=127.0.0.1:0", "--object"]).arg(&text));
+    // The right object but for one bit of its layout's mark.
+    let mut object = fs::read(std::env::var_os("MMSCOPE_OBJECT").expect("MMSCOPE_OBJECT")).unwrap();
+    let mark = probe_common::abi::ABI.to_le_bytes();
+    let at = object.windows(8).position(|bytes| bytes == mark).expect("the mark");
+    object[at] ^= 1;
+    let other = folder.path().join("other.o");
+    fs::write(&other, object).unwrap();
+    fails_with(
+        65,
+        &["other.o", "another build"],
+        mmscope().args(["run", "--web.listen-address=127.0.0.1:0", "--object"]).arg(&other),
+    );
+}
+
+#[test]
+fn without_privileges_it_says_what_it_needs() {
+    let folder = open_folder();
+    let copy = folder.path().join("mmscope");
+    fs::copy(program("MMSCOPE_BIN"), &copy).unwrap();
+    for subcommand in ["run", "doctor"] {
+        let mut command = Command::new(&copy);
+        command.arg(subcommand).uid(65534).gid(65534);
+        fails_with(77, &["root", "CAP_BPF"], &mut command);
+    }
+}
+
+#[test]
+fn a_kernel_without_btf_is_told_apart() {
+    let mmscope = program("MMSCOPE_BIN").display().to_string();
+    let script = format!("mount -t tmpfs none /sys/kernel/btf && exec {mmscope} run --web.listen-address=127.0.0.1:0");
+    fails_with(69, &["BTF", "/sys/kernel/btf/vmlinux"], Command::new("unshare").args(["-m", "sh", "-c", &script]));
+}
+
+#[test]
+fn pages_are_served() {
+    let daemon = Daemon::start(&[]);
+    assert!(daemon.get("/", "").unwrap().contains("/metrics"));
+    assert_eq!(daemon.get("/-/healthy", "").unwrap(), "healthy\n");
+    assert_eq!(daemon.get("/-/ready", "").unwrap(), "ready\n");
+    assert!(matches!(daemon.get("/nowhere", ""), Err(ureq::Error::StatusCode(404))));
+    let open_metrics = daemon.get("/metrics", "application/openmetrics-text; version=1.0.0").unwrap();
+    assert!(open_metrics.ends_with("# EOF\n"));
+    let prometheus = daemon.get("/metrics", "text/plain").unwrap();
+    assert!(!prometheus.contains("# EOF") && prometheus.contains("# TYPE mmscope_lost_total counter"));
+}
+
+#[test]
+fn a_signal_detaches_and_ends_with_zero() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let before = loaded_programs();
+        let mut daemon = Daemon::start(&[]);
+        assert!(daemon.scrape().sum("mmscope_probe_attached", &[]) > 0.0, "something is attached");
+        // A connection that stays open must not hold it up.
+        let _open = std::net::TcpStream::connect(&daemon.address).unwrap();
+        let signalled = Instant::now();
+        daemon.signal(signal);
+        assert_eq!(daemon.end().code(), Some(0));
+        eprintln!("{signal}: gone after {:?}", signalled.elapsed());
+        nothing_left_attached(before);
+    }
+}
+
+#[test]
+fn every_absent_hook_has_a_reason_and_its_families_are_absent() {
+    let daemon = Daemon::start(&[]);
+    let scrape = daemon.settled();
+    let report = doctor(&[]);
+    for hook in report["hooks"].as_array().unwrap() {
+        let name = hook["hook"].as_str().unwrap();
+        let attached = hook["attached"].as_bool().unwrap();
+        let shown = scrape.sum("mmscope_probe_attached", &[("probe", name)]);
+        assert_eq!(shown, f64::from(u8::from(attached)), "{name}");
+        if !attached {
+            let reason = hook["reason"].as_str().unwrap();
+            assert!(!reason.is_empty());
+            assert!(scrape.text.contains(&format!("probe=\"{name}\",tier=\"\"")), "{name}");
+        }
+    }
+    for family in report["absent_families"].as_array().unwrap() {
+        let family = family.as_str().unwrap();
+        assert!(!scrape.text.contains(&format!("# TYPE {family} ")), "{family} cannot be measured");
+    }
+}
+
+#[test]
+fn tiers_that_are_switched_off_are_done_without() {
+    let report = doctor(&["--without=fentry", "--without=tp-btf"]);
+    for hook in report["hooks"].as_array().unwrap() {
+        let attached = hook["attached"].as_bool().unwrap();
+        let is_tracepoint = hook["kind"] == "tracepoint";
+        assert!(attached <= is_tracepoint, "{hook}");
+    }
+    let (code, stderr) =
+        failing(mmscope().args(["doctor", "--without=fentry", "--without=tp-btf", "--without=raw-tracepoint"]));
+    assert_eq!(code, 69, "{stderr}");
+    assert!(stderr.contains("switched off"), "{stderr}");
+}
+
+/// Page faults that find no per-VMA lock take mmap_lock for read as well, on any kernel; how many do so differs from
+/// run to run by a few.
+const STRAY_FAULTS: f64 = 5.0;
+
+/// Every call of mincore is one read acquisition, counted by the workload itself.
+fn read_locks(args: &[&str]) {
+    let load = Load::named("lock-reads");
+    let daemon = Daemon::start(args);
+    let mut load = load.waiting(&["lock-readers", "--ops", "20000"]);
+    let before = daemon.settled();
+    let calls = load.go()["mincore_calls"].as_f64().unwrap();
+    let scrape = daemon.settled();
+    let comm = ("comm", "lock-reads");
+    let added = |metric: &str, labels: &[(&str, &str)]| scrape.sum(metric, labels) - before.sum(metric, labels);
+    let read = added("mmscope_mmap_lock_acquisitions_total", &[comm, ("mode", "read"), ("result", "acquired")]);
+    let held = added("mmscope_mmap_lock_hold_seconds_count", &[comm, ("mode", "read")]);
+    assert_eq!(calls, 20_000.0);
+    assert!((calls..=calls + STRAY_FAULTS).contains(&read), "{read} acquisitions for {calls} calls");
+    assert_eq!(held, read, "every acquisition has its release");
+    assert!(added("mmscope_mmap_lock_operation_seconds_total", &[comm, ("operation", "other")]) > 0.0);
+    assert_eq!(scrape.lost(), before.lost(), "nothing lost: {}", scrape.text);
+}
+
+#[test]
+fn read_locks_are_counted() {
+    read_locks(&[]);
+}
+
+#[test]
+fn read_locks_are_counted_by_raw_tracepoints_too() {
+    read_locks(&["--without=tp-btf"]);
+}
+
+#[test]
+fn write_locks_are_exact_by_operation() {
+    let load = Load::named("lock-writes");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["mprotect", "--cycles", "700"]);
+    let before = daemon.settled();
+    let counts = load.go();
+    let scrape = daemon.settled();
+    assert_eq!(counts["mprotect_calls"], 1400);
+    // The set-up maps and advises; each of these calls takes the lock for write once, or for read (madvise).
+    let write = |scrape: &Scrape| {
+        scrape.sum(
+            "mmscope_mmap_lock_acquisitions_total",
+            &[("comm", "lock-writes"), ("mode", "write"), ("result", "acquired")],
+        )
+    };
+    let setup = counts["setup"]["mmap_calls"].as_f64().unwrap() + counts["setup"]["munmap_calls"].as_f64().unwrap();
+    let advised = counts["setup"]["madvise_calls"].as_f64().unwrap();
+    assert_eq!(write(&scrape) - write(&before), 1400.0 + setup + advised);
+}
+
+#[test]
+fn a_contended_lock_shows_waits() {
+    let load = Load::named("lock-contended");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["lock-hold", "--writers", "1", "--readers", "2", "--seconds", "2"]);
+    load.go();
+    let scrape = daemon.settled();
+    let comm = ("comm", "lock-contended");
+    let waits = scrape.sum("mmscope_mmap_lock_wait_seconds_count", &[comm]);
+    let waited = scrape.sum("mmscope_mmap_lock_wait_seconds_sum", &[comm]);
+    let acquired = scrape.sum("mmscope_mmap_lock_acquisitions_total", &[comm]);
+    assert!(waits > 0.0 && waits < acquired, "{waits} waits of {acquired} acquisitions");
+    assert!(waited > 0.0 && waited < 60.0, "{waited} s waited");
+    let by_operation = scrape.sum("mmscope_mmap_lock_operation_seconds_total", &[comm, ("phase", "wait")]);
+    assert!((by_operation - waited).abs() < 1e-6, "{by_operation} by operation, {waited} in all");
+}
+
+#[test]
+fn own_activity_is_left_out() {
+    let daemon = Daemon::start(&[]);
+    let scrape = daemon.settled();
+    assert!(!scrape.labels("mmscope_mmap_lock_acquisitions_total", "comm").iter().any(|comm| comm == "mmscope"));
+}

@@ -1,0 +1,282 @@
+//! A running mmscope, a workload beside it, and what a scrape says: for the tests that load probes into a kernel.
+//!
+//! `MMSCOPE_BIN` and `MMLOAD_BIN` name the programs; `cargo xtask test` sets them.
+
+#![allow(dead_code, reason = "each of the two test programs uses its part")]
+
+pub(crate) mod everywhere;
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Longest wait for anything: emulated guests are slow.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Ticks after which whatever happened is in the snapshot, an exec's naming included.
+const SETTLED: f64 = 8.0;
+
+pub(crate) fn mmscope() -> Command {
+    Command::new(program("MMSCOPE_BIN"))
+}
+
+fn program(variable: &str) -> PathBuf {
+    env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| panic!("{variable} is not set: use cargo xtask test"))
+}
+
+/// Waits until something is there; panics with `what` if it never is.
+pub(crate) fn await_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "no {what} within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder that every user may look into.
+pub(crate) fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// A running `mmscope run`.
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) address: String,
+    _config: tempfile::NamedTempFile,
+}
+
+impl Daemon {
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let config = tempfile::NamedTempFile::new().unwrap();
+        fs::write(config.path(), "tick = \"200ms\"\n").unwrap();
+        let mut child = mmscope()
+            .args(["run", "--web.listen-address=127.0.0.1:0", "--config.file"])
+            .arg(config.path())
+            .args(args)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (send, lines) = mpsc::channel();
+        let stderr = child.stderr.take().unwrap();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                eprintln!("mmscope: {line}");
+                let _ = send.send(line);
+            }
+        });
+        let address = loop {
+            let line = lines.recv_timeout(PATIENCE).expect("mmscope says that it serves");
+            if let Some(rest) = line.split("address=\"").nth(1) {
+                break rest.split('"').next().unwrap().to_owned();
+            }
+        };
+        let daemon = Self { child, address, _config: config };
+        await_some("first snapshot", || daemon.get("/-/ready", "").ok());
+        daemon
+    }
+
+    /// Body of a page.
+    pub(crate) fn get(&self, path: &str, accept: &str) -> Result<String, ureq::Error> {
+        let url = format!("http://{}{path}", self.address);
+        ureq::get(&url).header("Accept", accept).call()?.body_mut().read_to_string()
+    }
+
+    pub(crate) fn scrape(&self) -> Scrape {
+        Scrape::parse(self.get("/metrics", "").unwrap())
+    }
+
+    /// A scrape of a snapshot in which everything that has happened until now is counted.
+    pub(crate) fn settled(&self) -> Scrape {
+        let ticks = |scrape: &Scrape| scrape.sum("mmscope_ticks_total", &[]);
+        let due = ticks(&self.scrape()) + SETTLED;
+        await_some("settled snapshot", || {
+            let scrape = self.scrape();
+            (ticks(&scrape) >= due).then_some(scrape)
+        })
+    }
+
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(&mut self) -> ExitStatus {
+        await_some("end of mmscope", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A parsed scrape.
+pub(crate) struct Scrape {
+    pub(crate) text: String,
+    samples: Vec<prometheus_parse::Sample>,
+}
+
+impl Scrape {
+    fn parse(text: String) -> Self {
+        let lines = text.lines().map(|line| Ok(line.to_owned()));
+        let samples = prometheus_parse::Scrape::parse(lines).unwrap().samples;
+        Self { text, samples }
+    }
+
+    /// Sum of the series of a metric with these labels; zero where there is none.
+    pub(crate) fn sum(&self, metric: &str, labels: &[(&str, &str)]) -> f64 {
+        self.samples
+            .iter()
+            .filter(|sample| {
+                sample.metric == metric && labels.iter().all(|(name, value)| sample.labels.get(name) == Some(*value))
+            })
+            .map(|sample| match sample.value {
+                prometheus_parse::Value::Counter(value)
+                | prometheus_parse::Value::Gauge(value)
+                | prometheus_parse::Value::Untyped(value) => value,
+                _ => panic!("{metric} is no plain number"),
+            })
+            .sum()
+    }
+
+    /// Label values of a metric's series.
+    pub(crate) fn labels(&self, metric: &str, label: &str) -> Vec<String> {
+        self.samples
+            .iter()
+            .filter(|sample| sample.metric == metric)
+            .filter_map(|sample| sample.labels.get(label).map(str::to_owned))
+            .collect()
+    }
+
+    /// Everything lost so far.
+    pub(crate) fn lost(&self) -> f64 {
+        self.sum("mmscope_lost_total", &[]) + self.sum("mmscope_probe_misses_total", &[])
+    }
+}
+
+/// The workload program under a name of its own, so that figures can be told apart.
+pub(crate) struct Load {
+    folder: tempfile::TempDir,
+    name: String,
+}
+
+impl Load {
+    pub(crate) fn named(name: &str) -> Self {
+        assert!(name.len() <= 15, "a command name");
+        let folder = open_folder();
+        fs::copy(program("MMLOAD_BIN"), folder.path().join(name)).unwrap();
+        Self { folder, name: name.to_owned() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+
+    /// Runs it to its end; its own counts.
+    pub(crate) fn run(&self, args: &[&str]) -> serde_json::Value {
+        let output = Command::new(self.path()).args(args).stderr(Stdio::inherit()).output().unwrap();
+        assert!(output.status.success(), "{} {args:?}: {}", self.name, output.status);
+        last_line(&output.stdout)
+    }
+
+    /// Starts it and lets it wait for [`Waiting::go`].
+    pub(crate) fn waiting(&self, args: &[&str]) -> Waiting {
+        let gate = self.folder.path().join("go");
+        let mut child = Command::new(self.path())
+            .arg("--wait-for")
+            .arg(&gate)
+            .args(["--hold-after", "600"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        assert!(line.contains("waits for"), "{line}");
+        Waiting { child, gate }
+    }
+}
+
+/// A workload that is past its exec and has not yet begun.
+pub(crate) struct Waiting {
+    child: Child,
+    gate: PathBuf,
+}
+
+impl Waiting {
+    /// Lets it work; its own counts. It stays alive after, until dropped.
+    pub(crate) fn go(&mut self) -> serde_json::Value {
+        fs::write(&self.gate, "").unwrap();
+        let mut line = String::new();
+        BufReader::new(self.child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        last_line(line.as_bytes())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn last_line(text: &[u8]) -> serde_json::Value {
+    let text = String::from_utf8_lossy(text);
+    serde_json::from_str(text.lines().last().expect("a line of counts")).unwrap()
+}
+
+/// One run of a program that must fail: exit code and stderr.
+pub(crate) fn failing(command: &mut Command) -> (i32, String) {
+    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).output().unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Programs of ours in the kernel.
+pub(crate) fn loaded_programs() -> usize {
+    let names = ["mmap_lock_", "contention_", "task_rename", "tlb_", "change_prot", "handle_user", "exit_mmap"];
+    aya::programs::loaded_programs()
+        .filter_map(Result::ok)
+        .filter(|program| names.iter().any(|name| program.name_as_str().is_some_and(|have| have.starts_with(name))))
+        .count()
+}
+
+/// `mmscope doctor --json`, whatever its exit code.
+pub(crate) fn doctor(args: &[&str]) -> serde_json::Value {
+    let output = mmscope().args(["doctor", "--json"]).args(args).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("doctor: {error}: {}", String::from_utf8_lossy(&output.stderr));
+    })
+}
+
+/// Runs a program with text on its standard input; its output.
+pub(crate) fn fed(command: &mut Command, input: &str) -> (ExitStatus, String) {
+    use std::io::Write as _;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    (child.wait().unwrap(), text)
+}
+
+/// Whether a path is there: for what a test needs of its surroundings.
+pub(crate) fn exists(path: &str) -> bool {
+    Path::new(path).exists()
+}
