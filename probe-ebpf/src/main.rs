@@ -7,6 +7,7 @@ mod emit;
 mod hooks;
 mod kernel;
 mod lock;
+mod log;
 mod maps;
 mod operation;
 mod params;

@@ -124,6 +124,7 @@ pub(crate) fn run(plan: Plan, setup: &mut Setup) -> Result<Value> {
         })
         .collect::<Result<Vec<_>>>()?;
 
+    setup.done()?;
     let (threads, time) = team.run(|member| {
         let switches = voluntary_switches()?;
         let (role, times) = match (written.get(member), &shared) {

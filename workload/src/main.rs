@@ -32,11 +32,11 @@ mod timing;
 mod uffd;
 mod uffd_session;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser;
 
 use crate::setup::Setup;
@@ -61,7 +61,8 @@ struct Common {
     #[arg(long, global = true, value_name = "SECONDS", value_parser = timing::parse_seconds)]
     hold_after: Option<Duration>,
 
-    /// Do nothing until this file exists: time to attach the tool under test
+    /// After the set-up, before the work, wait until this file exists: time to attach the tool under test. What has no
+    /// set-up, or counts it, waits first
     #[arg(long, global = true, value_name = "PATH")]
     wait_for: Option<PathBuf>,
 }
@@ -78,23 +79,11 @@ fn run(cli: &Cli) -> Result<()> {
     if let Some(name) = &cli.common.name {
         setup::set_comm(name)?;
     }
-    if let Some(path) = &cli.common.wait_for {
-        wait_for(path)?;
-    }
-    let mut setup = Setup::default();
+    let mut setup = Setup { wait_for: cli.common.wait_for.clone(), ..Setup::default() };
     let counts = cli.command.run(cli.common.name.as_deref(), &mut setup)?;
     outcome::print(cli.command.name(), &setup, counts)?;
     if let Some(time) = cli.common.hold_after {
         std::thread::sleep(time);
-    }
-    Ok(())
-}
-
-/// The notice on stderr tells a test that the events of the start are over.
-fn wait_for(path: &Path) -> Result<()> {
-    eprintln!("mmload: pid {} waits for {}", std::process::id(), path.display());
-    while !path.try_exists().with_context(|| format!("look for {}", path.display()))? {
-        std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::ffi::CString;
 use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use linux_raw_sys::prctl::{PR_SET_NAME, PR_SET_THP_DISABLE};
@@ -22,6 +24,26 @@ pub(crate) struct Setup {
     pub(crate) page_touches: u64,
     /// Threads created beside the main thread.
     pub(crate) threads: u64,
+    /// File without which the work does not begin.
+    #[serde(skip)]
+    pub(crate) wait_for: Option<PathBuf>,
+}
+
+impl Setup {
+    /// The set-up is done: waits for the file, if one was named. The notice on stderr tells a test that what comes now
+    /// is the work alone.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be looked for.
+    pub(crate) fn done(&self) -> Result<()> {
+        let Some(path) = &self.wait_for else { return Ok(()) };
+        eprintln!("mmload: pid {} waits for {}", std::process::id(), path.display());
+        while !path.try_exists().with_context(|| format!("look for {}", path.display()))? {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
 }
 
 /// Switches transparent huge pages off for this process, for areas that are mapped again and again and cannot be

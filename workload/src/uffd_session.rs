@@ -86,6 +86,7 @@ struct Session {
 /// [`crate::outcome::Unsupported`] without userfaultfd or its write protection; else if any call fails or any fault
 /// comes where none was due.
 pub(crate) fn run(missing: usize, wp: usize, handling: Handling, setup: &mut Setup) -> Result<Value> {
+    setup.done()?;
     let mut ioctls = Ioctls::default();
     let features = if wp > 0 { UFFD_FEATURE_PAGEFAULT_FLAG_WP } else { 0 };
     let uffd = Uffd::open(features, &mut ioctls)?;

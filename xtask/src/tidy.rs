@@ -12,7 +12,6 @@ use crate::paths;
 const UNSAFE_ALLOWED: &[(&str, &str)] = &[
     ("probe-ebpf/src/kernel.rs", "the one reader of kernel memory"),
     ("probe-ebpf/src/maps.rs", "map values by pointer"),
-    ("probe-ebpf/src/emit.rs", "ring records by pointer"),
     ("daemon/src/intake/mapping.rs", "slots mapped from the kernel"),
     ("workload/", "system calls that std does not have"),
 ];

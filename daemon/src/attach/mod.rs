@@ -91,7 +91,8 @@ impl Allowed {
 pub struct Loaded {
     /// For intake, which takes the maps.
     pub ebpf: Ebpf,
-    btf: Btf,
+    /// Tens of megabytes: given up as soon as everything is attached.
+    btf: Option<Btf>,
     programs: BTreeMap<&'static str, RawFd>,
 }
 
@@ -150,7 +151,7 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
     let mut ebpf = loader.load(&bytes).map_err(|error| Failure::System(load_failure(&error)))?;
     #[cfg(feature = "probe-log")]
     start_probe_log(&mut ebpf);
-    Ok(Loaded { ebpf, btf, programs: BTreeMap::new() })
+    Ok(Loaded { ebpf, btf: Some(btf), programs: BTreeMap::new() })
 }
 
 /// Attaches what can be attached: the state of each hook of [`HOOKS`], in its order.
@@ -160,6 +161,7 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
 /// When no hook at all could be attached.
 pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<HookState>, Failure> {
     let Loaded { ebpf, btf, programs } = loaded;
+    let btf = &btf.take().ok_or_else(|| Failure::System("attached already".to_owned()))?;
     let mut hooks: Vec<HookState> = Vec::with_capacity(HOOKS.len());
     for (hook, decision) in HOOKS.iter().zip(&plan.decisions) {
         let state = match decision {
@@ -300,18 +302,19 @@ fn load_failure(error: &aya::EbpfError) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
+/// How often the probes' lines are looked for.
+#[cfg(feature = "probe-log")]
+const PROBE_LOG: std::time::Duration = std::time::Duration::from_millis(100);
+
 #[cfg(feature = "probe-log")]
 fn start_probe_log(ebpf: &mut Ebpf) {
     match aya_log::EbpfLogger::init(ebpf) {
-        Ok(logger) => {
+        Ok(mut logger) => {
             tokio::spawn(async move {
-                let Ok(mut logger) = tokio::io::unix::AsyncFd::with_interest(logger, tokio::io::Interest::READABLE)
-                else {
-                    return;
-                };
-                while let Ok(mut guard) = logger.readable_mut().await {
-                    guard.get_inner_mut().flush();
-                    guard.clear_ready();
+                let mut interval = tokio::time::interval(PROBE_LOG);
+                loop {
+                    interval.tick().await;
+                    logger.flush();
                 }
             });
         }

@@ -149,7 +149,7 @@ impl Intake {
             free_slots: typed(ebpf, "FREE_SLOTS")?,
             free_rows: typed(ebpf, "FREE_ROWS")?,
             records: typed(ebpf, "RECORDS")?,
-            slot_books: (0..SLOTS).map(|_| SlotBook::new()).collect(),
+            slot_books: Vec::new(),
             row_books: Vec::new(),
             error_books: std::collections::HashMap::new(),
             next_slot: 1,
@@ -211,6 +211,7 @@ impl Intake {
         let mut added = BTreeMap::new();
         let mut dead = Vec::new();
         self.slots_in_use = 0;
+        self.slot_books.resize_with(self.next_slot as usize, SlotBook::new);
         for index in 0..self.next_slot {
             if index != 0 && (self.slots.read_word(index, STATE_WORD) >> 32) as u32 == STATE_FREE {
                 continue;

@@ -82,8 +82,8 @@ pub struct Btf<'a> {
     types: &'a [u8],
     /// Byte offset of each type; the first is type 1.
     offsets: Vec<u32>,
-    /// Ids by name, of the kinds that are looked up by name.
-    names: HashMap<&'a [u8], Vec<u32>>,
+    /// First id by name and kind, of the kinds that are looked up by name.
+    names: HashMap<(&'a [u8], u32), u32>,
 }
 
 impl<'a> Btf<'a> {
@@ -123,7 +123,7 @@ impl<'a> Btf<'a> {
                 let name = word(types, at).ok_or(BtfError::Damaged(at))?;
                 let id = btf.offsets.len() as u32;
                 if let Some(name) = string(strings, name) {
-                    btf.names.entry(name).or_default().push(id);
+                    btf.names.entry((name, ty.kind())).or_insert(id);
                 }
             }
             at += 12 + extra;
@@ -149,8 +149,7 @@ impl<'a> Btf<'a> {
     }
 
     fn find(&self, name: &str, kind: u32) -> Option<Type<'a>> {
-        let ids = self.names.get(name.as_bytes())?;
-        ids.iter().filter_map(|&id| self.get(id)).find(|ty| ty.kind() == kind)
+        self.get(*self.names.get(&(name.as_bytes(), kind))?)
     }
 
     /// Type under typedefs and qualifiers.

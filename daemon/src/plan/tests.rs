@@ -1,3 +1,5 @@
+//! What a plan makes of kernels that differ.
+
 use std::collections::BTreeMap;
 
 use probe_common::relocation::{arg, field};

@@ -8,6 +8,7 @@ use probe_common::relocation::arg;
 
 use crate::{
     kernel::{Typed, argument},
+    log::log,
     userfault,
 };
 
@@ -17,6 +18,7 @@ fn handle_userfault_enter(ctx: FEntryContext) -> i32 {
         argument::<{ arg::USERFAULT_VMF }>(&ctx),
         argument::<{ arg::USERFAULT_REASON }>(&ctx),
     );
+    log!(&ctx, "userfault, reason {:x}", argument::<{ arg::USERFAULT_REASON }>(&ctx));
     0
 }
 

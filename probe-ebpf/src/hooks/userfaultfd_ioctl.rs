@@ -8,6 +8,7 @@ use probe_common::relocation::arg;
 
 use crate::{
     kernel::{Typed, argument},
+    log::log,
     userfault,
 };
 
@@ -20,5 +21,6 @@ fn userfaultfd_ioctl_enter(ctx: FEntryContext) -> i32 {
 #[fexit(function = "userfaultfd_ioctl")]
 fn userfaultfd_ioctl_exit(ctx: FExitContext) -> i32 {
     userfault::ioctl_end::<Typed>(argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
+    log!(&ctx, "userfaultfd ioctl returned {}", argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
     0
 }

@@ -53,6 +53,7 @@ impl Args {
         let mut clear_refs =
             File::options().write(true).open("/proc/self/clear_refs").context("open /proc/self/clear_refs")?;
 
+        setup.done()?;
         let begin = Instant::now();
         for cycle in 0..self.cycles {
             area.write_each(cycle as u8);

@@ -39,6 +39,7 @@ impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
         let team = Team::new(self.threads, setup)?;
         let areas = (0..self.threads).map(|_| Area::touched(self.pages, setup)).collect::<Result<Vec<_>>>()?;
+        setup.done()?;
         let (_, time) = team.run(|member| {
             for cycle in 0..self.cycles {
                 areas[member].drop_pages()?;

@@ -36,6 +36,7 @@ impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
         let team = Team::new(self.threads, setup)?;
         let pages = (0..self.threads).map(|_| Area::touched(1, setup)).collect::<Result<Vec<_>>>()?;
+        setup.done()?;
         let (_, time) = team.run(|member| super::mprotect::cycles(&pages[member], self.cycles))?;
         let cycles = self.cycles * self.threads as u64;
         Ok(serde_json::to_value(Counts {

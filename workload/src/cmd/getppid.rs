@@ -29,7 +29,9 @@ struct Counts {
 
 impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
-        let (_, time) = Team::new(self.threads, setup)?.run(|_| {
+        let team = Team::new(self.threads, setup)?;
+        setup.done()?;
+        let (_, time) = team.run(|_| {
             for _ in 0..self.calls {
                 // SAFETY: takes nothing and cannot fail.
                 unsafe { libc::syscall(libc::SYS_getppid) };

@@ -102,8 +102,14 @@ impl Command {
             Self::LockReaders(args) => args.run(setup),
             Self::LockWriters(args) => args.run(setup),
             Self::Flip(args) => args.run(setup),
-            Self::Forkexec(args) => args.run(comm),
-            Self::Noop => Ok(noop::run()),
+            Self::Forkexec(args) => {
+                setup.done()?;
+                args.run(comm)
+            }
+            Self::Noop => {
+                setup.done()?;
+                Ok(noop::run())
+            }
             Self::Getppid(args) => args.run(setup),
         }
     }

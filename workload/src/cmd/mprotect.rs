@@ -40,6 +40,7 @@ impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
         let team = Team::new(self.threads, setup)?;
         let areas = (0..self.threads).map(|_| Area::touched(self.pages, setup)).collect::<Result<Vec<_>>>()?;
+        setup.done()?;
         let (_, time) = team.run(|member| cycles(&areas[member], self.cycles))?;
         let cycles = self.cycles * self.threads as u64;
         Ok(serde_json::to_value(Counts {

@@ -39,7 +39,9 @@ impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
         let area = Area::touched(self.vmas, setup)?;
         area.split_into_vmas(setup)?;
-        let (_, time) = Team::new(1, setup)?.run(|_| super::mprotect::cycles(&area, self.cycles))?;
+        let team = Team::new(1, setup)?;
+        setup.done()?;
+        let (_, time) = team.run(|_| super::mprotect::cycles(&area, self.cycles))?;
         Ok(serde_json::to_value(Counts {
             mprotect_calls: 2 * self.cycles,
             vmas_per_call: self.vmas,

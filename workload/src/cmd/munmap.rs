@@ -41,6 +41,7 @@ impl Args {
         setup::disable_thp(setup)?;
         let team = Team::new(self.threads, setup)?;
         let holes = (0..self.threads).map(|_| Area::hole(self.pages, setup)).collect::<Result<Vec<_>>>()?;
+        setup.done()?;
         let (_, time) = team.run(|member| {
             for cycle in 0..self.cycles {
                 holes[member].map()?;

@@ -40,6 +40,7 @@ struct Counts {
 
 impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
+        setup.done()?;
         let mut ioctls = Ioctls::default();
         let uffd = Uffd::open(0, &mut ioctls)?;
         let [source, present, foreign] = [Area::touched(1, setup)?, Area::touched(1, setup)?, Area::touched(1, setup)?];
