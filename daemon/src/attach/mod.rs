@@ -308,9 +308,10 @@ const PROBE_LOG: std::time::Duration = std::time::Duration::from_millis(100);
 
 #[cfg(feature = "probe-log")]
 fn start_probe_log(ebpf: &mut Ebpf) {
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
     match aya_log::EbpfLogger::init(ebpf) {
         Ok(mut logger) => {
-            tokio::spawn(async move {
+            runtime.spawn(async move {
                 let mut interval = tokio::time::interval(PROBE_LOG);
                 loop {
                     interval.tick().await;
