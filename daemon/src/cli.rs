@@ -54,6 +54,9 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Attach nothing; print what was read of this kernel as JSON, for a report or a test
+    #[arg(long, conflicts_with = "json")]
+    pub facts: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the group has no help of its own")]
     pub probes: ProbeArgs,

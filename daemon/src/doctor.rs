@@ -5,11 +5,12 @@ use std::{fmt::Write as _, path::Path, process::ExitCode};
 use serde::Serialize;
 
 use crate::{
-    attach::{self, Allowed, HookState, Thresholds},
+    attach::{self, Allowed, Thresholds},
     cli::DoctorArgs,
     export::CATALOGUE,
     failure::Failure,
-    plan::{self, HOOKS, HookKind, Plan},
+    kernel::KernelFacts,
+    plan::{self, HOOKS, HookKind, HookState, Plan},
     privileges,
 };
 
@@ -108,8 +109,11 @@ impl Report {
 ///
 /// When nothing at all can be measured.
 pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
+    if args.facts {
+        return print(&read_facts()?);
+    }
     privileges::check(Path::new("/"))?;
-    let facts = plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))?;
+    let facts = read_facts()?;
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
     let mut loaded = attach::load(&plan, Thresholds::NEVER, args.probes.object.as_deref())?;
@@ -117,13 +121,21 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     drop(loaded);
     let report = Report::new(facts.release, &hooks);
     if args.json {
-        let json =
-            serde_json::to_string_pretty(&report).map_err(|error| Failure::System(format!("write JSON: {error}")))?;
-        println!("{json}");
+        print(&report)?;
     } else {
         print!("{}", report.text());
     }
     Ok(report.code())
+}
+
+fn read_facts() -> Result<KernelFacts, Failure> {
+    plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))
+}
+
+fn print(value: &impl Serialize) -> Result<ExitCode, Failure> {
+    let json = serde_json::to_string_pretty(value).map_err(|error| Failure::System(format!("write JSON: {error}")))?;
+    println!("{json}");
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -13,14 +13,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    attach::{self, Allowed, HookState, Thresholds},
+    attach::{self, Allowed, Thresholds},
     cli::RunArgs,
     config::Config,
     failure::Failure,
     identity::Identity,
     intake::Intake,
     model::{Limits, Model, ProcessFigures, Snapshot},
-    plan::{self, HOOKS, Plan},
+    plan::{self, HOOKS, HookState, Plan},
     privileges, terminal, web,
 };
 

@@ -9,11 +9,10 @@ use probe_common::{
 };
 
 use crate::{
-    attach::{self, HookState},
     identity::printable,
     intake::{Counts, Histogram},
     model::Snapshot,
-    plan::HOOKS,
+    plan::{self, HOOKS, HookState},
 };
 
 /// Subjects in a table.
@@ -79,7 +78,7 @@ pub fn table(snapshot: &Snapshot, uptime: Duration) -> String {
     let mut subjects: Vec<_> = snapshot.subjects.iter().collect();
     subjects.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
     let hooks = &snapshot.hooks;
-    let windows = attach::has(hooks, "tlb_finish_mmu");
+    let windows = plan::has(hooks, "tlb_finish_mmu");
     let mut text = format!(
         "\nafter {} s: {} subjects\n{:<16} {:>9} {:>9}",
         uptime.as_secs(),

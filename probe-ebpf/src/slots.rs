@@ -9,7 +9,7 @@ use probe_common::{
 };
 
 use crate::{
-    kernel::{Reader, copy_name, current_id, now_ns},
+    kernel::{Raw, Reader, Typed, copy_name, current_comm, current_id, current_mm, now_ns},
     maps::{FREE_SLOTS, MM_INDEX, at, count_lost, get, set, slot},
     params,
 };
@@ -31,6 +31,12 @@ pub(crate) fn of<R: Reader>(task: *mut TaskState, mm: u64) -> u32 {
     set!(task, mm = mm);
     set!(task, slot = index);
     index
+}
+
+/// The slot of the running task's own mm, which is a typed pointer only where the task is one.
+#[inline(always)]
+pub(crate) fn of_current(task: *mut TaskState) -> u32 {
+    if params::has_task_btf() != 0 { of::<Typed>(task, current_mm()) } else { of::<Raw>(task, current_mm()) }
 }
 
 /// Whether a slot still belongs to this very mm. The address alone is reused, the context id never.
@@ -95,6 +101,11 @@ fn find_or_claim<R: Reader>(mm: u64) -> u32 {
 #[inline(always)]
 fn name<R: Reader>(entry: *mut MmSlot, mm: u64) -> u32 {
     if params::has_mm_owner() == 0 {
+        // Then only those who work on their own mm can be named.
+        if current_mm() == mm {
+            set!(entry, tgid = (current_id() >> 32) as u32);
+            current_comm(at!(entry, comm_halves).cast());
+        }
         return STATE_NAMED;
     }
     let owner = R::u64::<{ field::MM_OWNER }>(mm);

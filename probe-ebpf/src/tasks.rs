@@ -67,15 +67,30 @@ fn claim(id: u64) -> Option<*mut TaskState> {
         let entry = task((id as u32).wrapping_add(way * STRIDE) & (TASKS - 1))?;
         if get!(entry, busy) == 0 {
             set!(entry, id = id);
-            set!(entry, mm = 0);
-            set!(entry, context_path = 0);
-            set!(entry, soft_dirty_since_ns = 0);
+            clear(entry);
             return Some(entry);
         }
         way += 1;
     }
     count_lost(lost::TASK_TABLE_FULL);
     None
+}
+
+/// Nothing open. The last owner may have begun something just when its entry was taken: that is lost, and its end
+/// will be counted so; here it must not stay.
+#[inline(always)]
+fn clear(entry: *mut TaskState) {
+    set!(entry, busy = 0);
+    set!(entry, mm = 0);
+    set!(entry, wait_lock = 0);
+    set!(entry, fault_since_ns = 0);
+    set!(entry, ioctl_since_ns = 0);
+    set!(entry, context_path = 0);
+    set!(entry, soft_dirty_since_ns = 0);
+    set!(entry, holds[0].mm = 0);
+    set!(entry, holds[1].mm = 0);
+    set!(entry, windows[0].tlb = 0);
+    set!(entry, windows[1].tlb = 0);
 }
 
 /// Marks something as open.

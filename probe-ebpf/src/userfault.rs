@@ -11,7 +11,7 @@ use probe_common::{
 
 use crate::{
     emit,
-    kernel::{Reader, current_mm, now_ns},
+    kernel::{Reader, now_ns},
     maps::{UFFD_ERRORS, add_u64, at, count_lost, get, increment, set, slot},
     params, slots, tasks,
 };
@@ -81,7 +81,7 @@ pub(crate) fn ioctl_begin(cmd: u64) {
 
 /// userfaultfd_ioctl returned. The time is charged to the mm of the task that asked.
 #[inline(always)]
-pub(crate) fn ioctl_end<R: Reader>(result: i64) {
+pub(crate) fn ioctl_end(result: i64) {
     let now = now_ns();
     let Some(task) = tasks::find() else {
         return count_lost(lost::IOCTL_END_WITHOUT_BEGIN);
@@ -93,7 +93,7 @@ pub(crate) fn ioctl_end<R: Reader>(result: i64) {
     set!(task, ioctl_since_ns = 0);
     tasks::end(task, BUSY_IOCTL);
     let ioctl = number(get!(task, ioctl_cmd));
-    let slot_index = slots::of::<R>(task, current_mm());
+    let slot_index = slots::of_current(task);
     if let Some(took) = emit::elapsed(since, now) {
         emit::duration(slot_index, IOCTL + ioctl, took);
     }

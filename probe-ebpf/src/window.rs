@@ -11,7 +11,7 @@ use probe_common::{
 
 use crate::{
     emit,
-    kernel::{Reader, now_ns},
+    kernel::{Reader, current_mm, now_ns},
     maps::{add_u64, at, count_lost, get, increment, set, slot},
     operation, params, slots, tasks,
 };
@@ -255,15 +255,16 @@ const TLB_LOCAL_MM_SHOOTDOWN: u64 = 3;
 
 /// The initiating CPU flushed its own TLB. Where functions cannot be hooked, this is what is left of a flush.
 #[inline(always)]
-pub(crate) fn flushed_locally<R: Reader>(mm: u64, reason: u64, pages: u64) {
+pub(crate) fn flushed_locally(reason: u64, pages: u64) {
     if reason as u32 != TLB_LOCAL_SHOOTDOWN as u32 && reason as u32 != TLB_LOCAL_MM_SHOOTDOWN as u32 {
         return;
     }
+    let mm = current_mm();
     if mm == 0 {
         return;
     }
     let Some(task) = tasks::current() else { return };
-    let Some(entry) = slot(slots::of::<R>(task, mm)) else { return };
+    let Some(entry) = slot(slots::of_current(task)) else { return };
     // A fault flushes its one page under a read lock or none; who holds the lock for write flushes a range.
     let writes = get!(task, holds[0].mm) == mm && get!(task, holds[0].write) != 0;
     match pages {

@@ -22,20 +22,11 @@ use crate::{
     cli::Way,
     config,
     failure::Failure,
-    plan::{Decision, HOOKS, Hook, HookKind, Plan, Tier, syscall_operations},
+    plan::{Decision, HOOKS, Hook, HookKind, HookState, Plan, Tier, has, syscall_operations},
 };
 
 /// The kernel object of this build.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("MMSCOPE_BPF_OBJECT"));
-
-/// What became of one hook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HookState {
-    /// It counts.
-    Attached(Tier),
-    /// It does not, and why.
-    Absent(String),
-}
 
 /// Bounds from which single events are sent as records, nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -102,12 +93,6 @@ impl Loaded {
     pub fn programs(&self) -> BTreeMap<&'static str, RawFd> {
         self.programs.clone()
     }
-}
-
-/// Whether a hook counts.
-#[must_use]
-pub fn has(hooks: &[HookState], name: &str) -> bool {
-    HOOKS.iter().zip(hooks).any(|(hook, state)| hook.name == name && matches!(state, HookState::Attached(_)))
 }
 
 /// Makes the maps and prepares the programs; nothing is attached yet. `object` is a file to use instead of the

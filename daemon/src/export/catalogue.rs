@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::families::{self, Collect};
-use crate::{attach, attach::HookState};
+use crate::plan::{self, HookState};
 
 /// Type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Family {
     /// Whether it can be measured with these hooks.
     #[must_use]
     pub fn is_measured(&self, hooks: &[HookState]) -> bool {
-        self.needs.is_empty() || self.needs.iter().any(|set| set.iter().all(|hook| attach::has(hooks, hook)))
+        self.needs.is_empty() || self.needs.iter().any(|set| set.iter().all(|hook| plan::has(hooks, hook)))
     }
 }
 

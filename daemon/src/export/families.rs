@@ -7,11 +7,10 @@ use probe_common::{
 };
 
 use crate::{
-    attach::{self, HookState},
     identity::Subject,
     intake::{Counts, Histogram},
     model::Snapshot,
-    plan::HOOKS,
+    plan::{self, HOOKS, HookState},
 };
 
 /// A value of one series.
@@ -115,7 +114,7 @@ pub(super) fn acquisitions(snapshot: &Snapshot, sink: Sink<'_>) {
 }
 
 pub(super) fn operations(snapshot: &Snapshot, sink: Sink<'_>) {
-    let waits = attach::has(&snapshot.hooks, "contention_end");
+    let waits = plan::has(&snapshot.hooks, "contention_end");
     each_subject(snapshot, |subject, counts| {
         for (n, operation) in OPERATIONS.iter().enumerate() {
             let phases = [("wait", counts.wait_ns[n], waits), ("hold", counts.hold_ns[n], true)];

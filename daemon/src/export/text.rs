@@ -177,10 +177,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        attach::HookState,
         identity::Subject,
         intake::{Counts, Histogram},
-        plan::{HOOKS, Tier},
+        plan::{HOOKS, HookState, Tier},
     };
 
     fn snapshot(comm: &str, attached: bool) -> Arc<Snapshot> {

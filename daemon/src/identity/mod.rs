@@ -34,6 +34,9 @@ pub struct Identity {
     known: HashMap<(u32, u64), String>,
 }
 
+/// Name of mms that no process owns.
+const KERNEL: &str = "[kernel]";
+
 /// Remembered mms before the memory is cleared; one entry is about a hundred bytes.
 const KNOWN: usize = 32 * 1024;
 
@@ -59,7 +62,9 @@ impl Identity {
                 path
             }
         };
-        Subject { comm: printable(&owner.comm), cgroup }
+        // An mm that no process owns is the kernel's own, such as the one through which it patches its text.
+        let comm = if owner.comm[0] == 0 && owner.tgid == 0 { KERNEL.to_owned() } else { printable(&owner.comm) };
+        Subject { comm, cgroup }
     }
 }
 

@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
-    attach::HookState,
     identity::Subject,
     intake::{Counts, ProgramFigures, TableFigures},
+    plan::HookState,
 };
 
 /// Bounds of the model.

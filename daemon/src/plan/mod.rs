@@ -41,6 +41,21 @@ pub enum Decision {
     Absent(String),
 }
 
+/// What became of one hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookState {
+    /// It counts.
+    Attached(Tier),
+    /// It does not, and why.
+    Absent(String),
+}
+
+/// Whether a hook counts.
+#[must_use]
+pub fn has(hooks: &[HookState], name: &str) -> bool {
+    HOOKS.iter().zip(hooks).any(|(hook, state)| hook.name == name && matches!(state, HookState::Attached(_)))
+}
+
 /// What to do on one kernel.
 #[derive(Clone, Debug)]
 pub struct Plan {

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use probe_common::lost::REASONS;
 
-use crate::{attach::HookState, model::Snapshot, plan::HOOKS};
+use crate::{
+    model::Snapshot,
+    plan::{HOOKS, HookState},
+};
 
 const HEAD: &str = "<!doctype html>
 <html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>mmscope</title>

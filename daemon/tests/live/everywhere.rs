@@ -83,11 +83,14 @@ fn without_privileges_it_says_what_it_needs() {
     }
 }
 
+/// In a root folder with nothing but the (static) program there is no /sys: to it, the kernel has no BTF.
 #[test]
 fn a_kernel_without_btf_is_told_apart() {
-    let mmscope = program("MMSCOPE_BIN").display().to_string();
-    let script = format!("mount -t tmpfs none /sys/kernel/btf && exec {mmscope} run --web.listen-address=127.0.0.1:0");
-    fails_with(69, &["BTF", "/sys/kernel/btf/vmlinux"], Command::new("unshare").args(["-m", "sh", "-c", &script]));
+    let root = open_folder();
+    fs::copy(program("MMSCOPE_BIN"), root.path().join("mmscope")).unwrap();
+    let mut command = Command::new("chroot");
+    command.arg(root.path()).args(["/mmscope", "run", "--web.listen-address=127.0.0.1:0"]);
+    fails_with(69, &["BTF", "/sys/kernel/btf/vmlinux"], &mut command);
 }
 
 #[test]

@@ -7,27 +7,20 @@ use aya_ebpf::{
 };
 use probe_common::relocation::arg;
 
-use crate::{
-    kernel::{Raw, Reader, Typed, argument, current_mm},
-    window,
-};
+use crate::{kernel::argument, window};
 
 #[inline(always)]
-fn flushed<R: Reader>(ctx: &impl EbpfContext) -> i32 {
-    window::flushed_locally::<R>(
-        current_mm(),
-        argument::<{ arg::TLB_FLUSH_REASON }>(ctx),
-        argument::<{ arg::TLB_FLUSH_PAGES }>(ctx),
-    );
+fn flushed(ctx: &impl EbpfContext) -> i32 {
+    window::flushed_locally(argument::<{ arg::TLB_FLUSH_REASON }>(ctx), argument::<{ arg::TLB_FLUSH_PAGES }>(ctx));
     0
 }
 
 #[btf_tracepoint(function = "tlb_flush")]
 fn tlb_flush(ctx: BtfTracePointContext) -> i32 {
-    flushed::<Typed>(&ctx)
+    flushed(&ctx)
 }
 
 #[raw_tracepoint(tracepoint = "tlb_flush")]
 fn tlb_flush_raw(ctx: RawTracePointContext) -> i32 {
-    flushed::<Raw>(&ctx)
+    flushed(&ctx)
 }

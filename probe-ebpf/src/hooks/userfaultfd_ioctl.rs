@@ -6,11 +6,7 @@ use aya_ebpf::{
 };
 use probe_common::relocation::arg;
 
-use crate::{
-    kernel::{Typed, argument},
-    log::log,
-    userfault,
-};
+use crate::{kernel::argument, log::log, userfault};
 
 #[fentry(function = "userfaultfd_ioctl")]
 fn userfaultfd_ioctl_enter(ctx: FEntryContext) -> i32 {
@@ -20,7 +16,7 @@ fn userfaultfd_ioctl_enter(ctx: FEntryContext) -> i32 {
 
 #[fexit(function = "userfaultfd_ioctl")]
 fn userfaultfd_ioctl_exit(ctx: FExitContext) -> i32 {
-    userfault::ioctl_end::<Typed>(argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
+    userfault::ioctl_end(argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
     log!(&ctx, "userfaultfd ioctl returned {}", argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
     0
 }

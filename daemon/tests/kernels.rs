@@ -1,0 +1,44 @@
+//! The plan for kernels that mmscope has met, from the facts that each of them gave: a snapshot of every decision.
+//!
+//! A file in `facts` is what `mmscope doctor --facts` printed there. After a change that is meant, `cargo insta accept`
+//! or `INSTA_UPDATE=always` takes the new snapshots.
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use mmscope::{
+    kernel::KernelFacts,
+    plan::{Decision, HOOKS, Plan},
+};
+
+fn text(plan: &Plan) -> String {
+    let mut text = String::new();
+    for (hook, decision) in HOOKS.iter().zip(&plan.decisions) {
+        let _ = match decision {
+            Decision::Attach => writeln!(text, "{:<28} attach", hook.name),
+            Decision::Absent(reason) => writeln!(text, "{:<28} absent: {reason}", hook.name),
+        };
+    }
+    let _ = writeln!(
+        text,
+        "task_btf {}, mm_owner {}, ctx_id {}, cgroup {}",
+        plan.has_task_btf, plan.has_mm_owner, plan.has_ctx_id, plan.has_cgroup
+    );
+    let places: Vec<String> =
+        plan.relocations.iter().enumerate().filter_map(|(id, place)| Some(format!("{id}:{}", (*place)?))).collect();
+    let _ = writeln!(text, "relocations {}", places.join(" "));
+    text
+}
+
+#[test]
+fn every_known_kernel_has_its_plan() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/facts");
+    let mut kernels = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let facts: KernelFacts = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        insta::assert_snapshot!(name, text(&Plan::new(&facts)));
+        kernels += 1;
+    }
+    assert!(kernels >= 6, "{kernels} kernels");
+}
