@@ -12,7 +12,7 @@ use crate::{
     identity::printable,
     intake::{Counts, Histogram},
     model::Snapshot,
-    plan::{self, HOOKS, HookState},
+    plan::{self, END_ABSENT, HOOKS, HookState},
 };
 
 /// Subjects in a table.
@@ -30,10 +30,14 @@ pub fn greeting(address: &str, telemetry_path: &str, kernel: &str, hooks: &[Hook
     for (hook, state) in HOOKS.iter().zip(hooks) {
         match state {
             HookState::Attached(tier) => attached.push(format!("{} ({})", hook.name, tier.name())),
-            HookState::Absent(reason) => match absent.iter_mut().find(|(known, _)| known == reason) {
-                Some((_, names)) => names.push(hook.name),
-                None => absent.push((reason, vec![hook.name])),
-            },
+            HookState::Absent(reason) => {
+                // A beginning shares the reason of its end.
+                let root = reason.rsplit(END_ABSENT).next().unwrap_or(reason);
+                match absent.iter_mut().find(|(known, _)| *known == root) {
+                    Some((_, names)) => names.push(hook.name),
+                    None => absent.push((root, vec![hook.name])),
+                }
+            }
         }
     }
     let _ = writeln!(text, "{} hooks attached:", attached.len());
@@ -179,7 +183,7 @@ mod tests {
     fn hooks_absent_for_one_reason_are_told_together() {
         let mut hooks = vec![HookState::Attached(Tier::T); HOOKS.len()];
         hooks[1] = HookState::Absent("refused".to_owned());
-        hooks[2] = HookState::Absent("refused".to_owned());
+        hooks[2] = HookState::Absent("exit_mmap is absent: refused".to_owned());
         let text = greeting("127.0.0.1:10942", "/metrics", "6.18", &hooks);
         assert!(text.contains("http://127.0.0.1:10942/metrics"));
         assert_eq!(text.matches("refused").count(), 1);

@@ -22,7 +22,7 @@ use crate::{
     cli::Way,
     config,
     failure::Failure,
-    plan::{Decision, HOOKS, Hook, HookKind, HookState, Plan, Tier, has, syscall_operations},
+    plan::{Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, Plan, Tier, has, syscall_operations},
 };
 
 /// The kernel object of this build.
@@ -151,13 +151,13 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
     for (hook, decision) in HOOKS.iter().zip(&plan.decisions) {
         let state = match decision {
             Decision::Absent(reason) => HookState::Absent(reason.clone()),
-            Decision::Attach => match hook.stands_in_for.filter(|name| has(&hooks, name)) {
-                Some(name) => HookState::Absent(format!("not needed: {name} is attached")),
-                None if hook.needs.is_some_and(|end| !has(&hooks, end)) => {
-                    HookState::Absent(format!("of no use: {} is absent", hook.needs.unwrap_or_default()))
+            Decision::Attach => {
+                match (hook.stands_in_for.filter(|name| has(&hooks, name)), end_missing(hook, &hooks)) {
+                    (Some(name), _) => HookState::Absent(format!("not needed: {name} is attached")),
+                    (None, Some(reason)) => HookState::Absent(reason),
+                    (None, None) => attach_hook(ebpf, hook, btf, allowed),
                 }
-                None => attach_hook(ebpf, hook, btf, allowed),
-            },
+            }
         };
         if let HookState::Attached(_) = state
             && let Some(fd) = program_fd(ebpf, hook)
@@ -178,6 +178,16 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
         )));
     }
     Ok(hooks)
+}
+
+/// Why a beginning is of no use, if its end is absent.
+fn end_missing(hook: &Hook, hooks: &[HookState]) -> Option<String> {
+    let end = hook.needs?;
+    let (_, state) = HOOKS.iter().zip(hooks).find(|(hook, _)| hook.name == end)?;
+    match state {
+        HookState::Attached(_) => None,
+        HookState::Absent(reason) => Some(format!("{end}{END_ABSENT}{reason}")),
+    }
 }
 
 fn program_fd(ebpf: &Ebpf, hook: &Hook) -> Option<RawFd> {

@@ -50,6 +50,9 @@ pub enum HookState {
     Absent(String),
 }
 
+/// Between the name of an absent end and its reason, in the reason of its beginning.
+pub const END_ABSENT: &str = " is absent: ";
+
 /// Whether a hook counts.
 #[must_use]
 pub fn has(hooks: &[HookState], name: &str) -> bool {
