@@ -171,15 +171,17 @@ fn close_in<const I: usize>(task: *mut TaskState) {
     let since = get!(task, windows[I].since_ns);
     set!(task, windows[I].tlb = 0);
     tasks::end(task, BUSY_WINDOW << I);
-    let path = match get!(task, windows[I].path) {
-        0 => path_of_operation(task),
-        known => known - 1,
-    };
+    let known = get!(task, windows[I].path);
+    let path = if known == 0 { path_of_operation(task) } else { known - 1 };
     if path as usize >= PATHS.len() {
         return;
     }
     let Some(entry) = slot(slot_index) else { return };
     increment(at!(entry, windows_closed));
+    if known == PATH_EXIT + 1 {
+        // Only exit_mmap gathers a full mm, and nothing is gathered after it.
+        slots::retire(get!(entry, mm));
+    }
     let Some(open) = emit::elapsed(since, now) else { return };
     emit::duration(slot_index, OUTER + path, open);
     if open >= params::record_window_ns() {

@@ -50,6 +50,11 @@ const fn form(arguments: &'static str, positions: &'static [(u16, u8)]) -> Form 
 }
 
 impl Hook {
+    const fn standing_in_for(mut self, better: &'static str) -> Self {
+        self.stands_in_for = Some(better);
+        self
+    }
+
     const fn needing(mut self, end: &'static str) -> Self {
         self.needs = Some(end);
         self
@@ -92,7 +97,8 @@ const fn function(
 }
 
 /// Every hook, in the order in which they are attached: an end before its beginning, so that what is begun while
-/// attaching can be ended, and names before anything is counted.
+/// attaching can be ended, names before anything is counted, and what stands in for another one after it. Functions are
+/// few: giving up each costs a grace period of RCU tasks, a tenth of a second, when mmscope leaves.
 pub const HOOKS: &[Hook] = &[
     tracepoint(
         "task_rename",
@@ -100,15 +106,6 @@ pub const HOOKS: &[Hook] = &[
         "names that processes take after they started",
         &[form("struct task_struct *, char *", &[(arg::TASK_RENAME_TASK, 0), (arg::TASK_RENAME_COMM, 1)])],
         &[field::TASK_MM, field::TASK_PID, field::TASK_TGID],
-    ),
-    function(
-        HookKind::Exit,
-        "exit_mmap",
-        "exit_mmap",
-        "exit_mmap_exit",
-        "the end of an address space at once; without it, found by looking for its process",
-        &[form("struct mm_struct *mm", &[(arg::EXIT_MMAP_MM, 0)])],
-        &[],
     ),
     tracepoint(
         "contention_end",
@@ -229,7 +226,7 @@ pub const HOOKS: &[Hook] = &[
         "tlb_gather_mmu_fullmm",
         "tlb_gather_mmu_fullmm",
         "tlb_gather_mmu_fullmm_exit",
-        "windows of address spaces that are torn down",
+        "windows of address spaces that are torn down, and their end at once",
         &[form(
             "struct mmu_gather *tlb, struct mm_struct *mm",
             &[(arg::GATHER_FULLMM_TLB, 0), (arg::GATHER_FULLMM_MM, 1)],
@@ -237,6 +234,16 @@ pub const HOOKS: &[Hook] = &[
         TASK,
     )
     .needing("tlb_finish_mmu"),
+    function(
+        HookKind::Exit,
+        "exit_mmap",
+        "exit_mmap",
+        "exit_mmap_exit",
+        "the end of an address space, where tlb_gather_mmu_fullmm is absent; without either, found by looking for its process",
+        &[form("struct mm_struct *mm", &[(arg::EXIT_MMAP_MM, 0)])],
+        &[],
+    )
+    .standing_in_for("tlb_gather_mmu_fullmm"),
     function(
         HookKind::Exit,
         "tlb_gather_mmu_vma",
@@ -258,7 +265,8 @@ pub const HOOKS: &[Hook] = &[
         "paths uffd_wp and uffd_unwp of windows, where change_protection is absent",
         MWRITEPROTECT_RANGE,
         &[],
-    ),
+    )
+    .standing_in_for("change_protection"),
     function(
         HookKind::Entry,
         "mwriteprotect_range",
@@ -268,6 +276,7 @@ pub const HOOKS: &[Hook] = &[
         MWRITEPROTECT_RANGE,
         &[],
     )
+    .standing_in_for("change_protection")
     .needing("mwriteprotect_range:exit"),
     function(
         HookKind::Exit,

@@ -1,4 +1,4 @@
-//! exit_mmap: the end of an address space.
+//! exit_mmap: the end of an address space, where tlb_gather_mmu_fullmm does not tell it.
 
 use aya_ebpf::{macros::fexit, programs::FExitContext};
 use probe_common::relocation::arg;
