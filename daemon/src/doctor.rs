@@ -10,7 +10,7 @@ use crate::{
     export::CATALOGUE,
     failure::Failure,
     kernel::KernelFacts,
-    plan::{self, HOOKS, HookKind, HookState, Plan},
+    plan::{self, HOOKS, HookKind, HookState, NOT_NEEDED, Plan},
     privileges,
 };
 
@@ -76,6 +76,9 @@ impl Report {
         for hook in &self.hooks {
             let _ = match (&hook.tier, &hook.reason) {
                 (Some(tier), _) => writeln!(text, "  {:width$}  {tier}  {}", hook.hook, hook.tells),
+                (None, Some(reason)) if reason.starts_with(NOT_NEEDED) => {
+                    writeln!(text, "  {:width$}  -  {reason}", hook.hook)
+                }
                 (None, reason) => writeln!(
                     text,
                     "  {:width$}  -  absent: {}\n  {:width$}     costs: {}",
@@ -154,6 +157,15 @@ mod tests {
         assert!(text.contains("costs: userfaults"));
         assert!(text.contains("\n  mmscope_userfault_seconds\n"));
         assert_eq!(report.absent_families, ["mmscope_userfault_seconds", "mmscope_userfaults_in_flight"]);
+    }
+
+    #[test]
+    fn what_is_not_needed_costs_nothing() {
+        let mut states = vec![HookState::Attached(Tier::F); HOOKS.len()];
+        let index = HOOKS.iter().position(|hook| hook.name == "exit_mmap").unwrap();
+        states[index] = HookState::Absent(format!("{NOT_NEEDED}tlb_gather_mmu_fullmm is attached"));
+        let text = Report::new("6.18.0".to_owned(), &states).text();
+        assert!(text.contains("not needed: tlb_gather_mmu_fullmm is attached") && !text.contains("costs"), "{text}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     identity::Identity,
     intake::Intake,
     model::{Limits, Model, ProcessFigures, Snapshot},
-    plan::{self, HOOKS, HookState, Plan},
+    plan::{self, HOOKS, HookState, NOT_NEEDED, Plan},
     privileges, terminal, web,
 };
 
@@ -209,6 +209,9 @@ fn log_start(address: &str, kernel: &str, hooks: &[HookState]) {
     for (hook, state) in HOOKS.iter().zip(hooks) {
         match state {
             HookState::Attached(tier) => tracing::info!(hook = hook.name, tier = tier.name(), "attached"),
+            HookState::Absent(reason) if reason.starts_with(NOT_NEEDED) => {
+                tracing::info!(hook = hook.name, reason, "absent");
+            }
             HookState::Absent(reason) => tracing::warn!(hook = hook.name, reason, "absent"),
         }
     }

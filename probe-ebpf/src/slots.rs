@@ -110,6 +110,9 @@ fn name<R: Reader>(entry: *mut MmSlot, mm: u64) -> u32 {
     }
     let owner = R::u64::<{ field::MM_OWNER }>(mm);
     if owner == 0 {
+        // The kernel's own. The slot may have been given back by one who lost a race for his.
+        set!(entry, tgid = 0);
+        set!(entry, comm_halves[0] = 0);
         return STATE_NAMED;
     }
     set!(entry, tgid = R::u32::<{ field::TASK_TGID }>(owner));

@@ -22,7 +22,7 @@ use crate::{
     cli::Way,
     config,
     failure::Failure,
-    plan::{Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, Plan, Tier, has, syscall_operations},
+    plan::{Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, NOT_NEEDED, Plan, Tier, has, syscall_operations},
 };
 
 /// The kernel object of this build.
@@ -153,7 +153,7 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
             Decision::Absent(reason) => HookState::Absent(reason.clone()),
             Decision::Attach => {
                 match (hook.stands_in_for.filter(|name| has(&hooks, name)), end_missing(hook, &hooks)) {
-                    (Some(name), _) => HookState::Absent(format!("not needed: {name} is attached")),
+                    (Some(name), _) => HookState::Absent(format!("{NOT_NEEDED}{name} is attached")),
                     (None, Some(reason)) => HookState::Absent(reason),
                     (None, None) => attach_hook(ebpf, hook, btf, allowed),
                 }

@@ -199,7 +199,9 @@ pub const HOOKS: &[Hook] = &[
                 arguments: "struct vm_area_struct *vma, long unsigned int start, long unsigned int end, \
                             pgprot_t newprot, long unsigned int cp_flags",
                 positions: &[],
-                refused: Some("before 5.17 the function names no mmu_gather"),
+                refused: Some(
+                    "before 5.17 the function names no mmu_gather; windows of mprotect(2) and of NUMA hinting are not seen",
+                ),
             },
         ],
         &[],

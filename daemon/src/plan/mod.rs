@@ -50,6 +50,9 @@ pub enum HookState {
     Absent(String),
 }
 
+/// How the reason begins where a better hook is attached: nothing is missing.
+pub const NOT_NEEDED: &str = "not needed: ";
+
 /// Between the name of an absent end and its reason, in the reason of its beginning.
 pub const END_ABSENT: &str = " is absent: ";
 
