@@ -3,7 +3,7 @@
 //! The number of subjects is bounded. One that finds no place is summed into "other"; one that was quiet for long
 //! gives its place up and its sums go to "other", so that nothing is lost and no counter of "other" ever falls.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     identity::Subject,
@@ -132,9 +132,6 @@ impl Model {
         subjects
     }
 }
-
-/// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
-pub type SharedSnapshot = Arc<arc_swap::ArcSwap<Snapshot>>;
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,10 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{export, failure::Failure, model::SharedSnapshot};
+use crate::{export, failure::Failure, model::Snapshot};
+
+/// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
+pub type SharedSnapshot = std::sync::Arc<arc_swap::ArcSwap<Snapshot>>;
 
 /// How many ticks may be missed before mmscope calls itself unhealthy.
 const MISSED_TICKS: u32 = 10;
