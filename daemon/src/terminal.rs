@@ -81,36 +81,36 @@ fn wrap(text: &mut String, words: &[String]) {
 pub fn table(snapshot: &Snapshot, uptime: Duration) -> String {
     let mut subjects: Vec<_> = snapshot.subjects.iter().collect();
     subjects.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
-    let hooks = &snapshot.hooks;
-    let windows = plan::has(hooks, "tlb_finish_mmu");
+    let has = |hook| plan::has(&snapshot.hooks, hook);
+    // What is not measured here is no zero.
+    let if_measured = |measured: bool, text: String| if measured { text } else { "-".to_owned() };
+    let (locks, waits) = (has("mmap_lock_released"), has("contention_end"));
+    let (flushes, windows) = (has("flush_tlb_mm_range") || has("tlb_flush"), has("tlb_finish_mmu"));
     let mut text = format!(
-        "\nafter {} s: {} subjects\n{:<16} {:>9} {:>9}",
+        "\nafter {} s: {} subjects\n{:<16} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12}\n",
         uptime.as_secs(),
         snapshot.subjects.len(),
         "command",
         "lockings",
-        "held"
+        "held",
+        "waited",
+        "flushes",
+        "windows",
+        "p99 window"
     );
-    text.push_str("    waited   flushes");
-    if windows {
-        text.push_str("   windows   p99 window");
-    }
-    text.push('\n');
     for (subject, counts) in subjects.into_iter().take(ROWS) {
-        let _ = write!(
+        let outer = sum(counts, OUTER, PATHS.len() as u32);
+        let _ = writeln!(
             text,
-            "{:<16} {:>9} {:>9} {:>9} {:>9}",
+            "{:<16} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12}",
             subject.comm,
-            counts.acquisitions[0] + counts.acquisitions[2],
-            time(sum(counts, HOLD, 2).sum_ns),
-            time(sum(counts, WAIT, 2).sum_ns),
-            counts.flushes.iter().sum::<u64>()
+            if_measured(locks, (counts.acquisitions[0] + counts.acquisitions[2]).to_string()),
+            if_measured(locks, time(sum(counts, HOLD, 2).sum_ns)),
+            if_measured(waits, time(sum(counts, WAIT, 2).sum_ns)),
+            if_measured(flushes, counts.flushes.iter().sum::<u64>().to_string()),
+            if_measured(windows, outer.count().to_string()),
+            if_measured(windows, quantile(&outer, 0.99))
         );
-        if windows {
-            let outer = sum(counts, OUTER, PATHS.len() as u32);
-            let _ = write!(text, " {:>9} {:>12}", outer.count(), quantile(&outer, 0.99));
-        }
-        text.push('\n');
     }
     text
 }
@@ -202,6 +202,20 @@ mod tests {
         };
         let text = table(&snapshot, Duration::from_secs(3));
         assert!(text.find("busy").unwrap() < text.find("quiet").unwrap());
+    }
+
+    #[test]
+    fn what_is_not_measured_is_no_zero() {
+        let subject = Subject { comm: "a".to_owned(), cgroup: String::new() };
+        let mut snapshot = Snapshot {
+            subjects: [(subject, Counts::default())].into(),
+            hooks: vec![HookState::Absent("refused".to_owned()); HOOKS.len()],
+            ..Snapshot::default()
+        };
+        let row = |snapshot: &Snapshot| table(snapshot, Duration::ZERO).lines().last().unwrap().to_owned();
+        assert_eq!(row(&snapshot).split_whitespace().collect::<Vec<_>>(), ["a", "-", "-", "-", "-", "-", "-"]);
+        snapshot.hooks.fill(HookState::Attached(Tier::F));
+        assert_eq!(row(&snapshot).split_whitespace().nth(1), Some("0"));
     }
 
     #[test]

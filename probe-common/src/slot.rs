@@ -60,8 +60,8 @@ pub struct MmSlot {
     pub faults_begun: u32,
     /// Userfaults ended so far.
     pub faults_ended: u32,
-    /// Names that were given to the process since the slot was claimed.
-    pub renames: u32,
+    /// Unused, zero.
+    pub pad: u32,
     /// Pages that range and page flushes invalidated one by one.
     pub flush_pages: u64,
     /// Time spent waiting for mmap_lock by operation, nanoseconds.

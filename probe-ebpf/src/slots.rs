@@ -155,7 +155,6 @@ pub(crate) fn rename<R: Reader>(task: u64, new_name: u64) {
         && let Some(entry) = slot(crate::maps::volatile(found))
     {
         copy_name(at!(entry, comm_halves).cast(), new_name);
-        set!(entry, renames = get!(entry, renames).wrapping_add(1));
         set!(entry, state = STATE_NAMED);
     }
 }

@@ -54,6 +54,7 @@ impl Family {
 
 const LOCK: &[&[&str]] = &[&["mmap_lock_acquire_returned", "mmap_lock_released"]];
 const WAIT: &[&[&str]] = &[&["contention_begin", "contention_end"]];
+const LOCK_OR_WAIT: &[&[&str]] = &[LOCK[0], WAIT[0]];
 const WINDOWS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu"]];
 const FLUSHES: &[&[&str]] = &[&["flush_tlb_mm_range"], &["tlb_flush"]];
 const FAULTS: &[&[&str]] = &[&["handle_userfault", "handle_userfault:exit"]];
@@ -89,7 +90,7 @@ families! {
         "How long mmap_lock was held; a downgrade ends a write hold and begins a read hold";
     "mmscope_mmap_lock_acquisitions_total" Counter ["comm", "cgroup", "mode", "result"] "4 S" LOCK, acquisitions,
         "Acquisitions of mmap_lock; result failed is a trylock that did not get it or a killed waiter";
-    "mmscope_mmap_lock_operation_seconds_total" Counter ["comm", "cgroup", "operation", "phase"] "28 S" LOCK, operations,
+    "mmscope_mmap_lock_operation_seconds_total" Counter ["comm", "cgroup", "operation", "phase"] "28 S" LOCK_OR_WAIT, operations,
         "Time spent holding mmap_lock, and waiting for it, by what the task was doing";
     "mmscope_userfault_seconds" Histogram ["comm", "cgroup", "reason"] "3 S" FAULTS, userfaults,
         "How long threads waited in handle_userfault for their handler";

@@ -10,7 +10,7 @@ use crate::{
     identity::Subject,
     intake::{Counts, Histogram},
     model::Snapshot,
-    plan::{self, HOOKS, HookState},
+    plan::{HOOKS, HookState},
 };
 
 /// A value of one series.
@@ -114,12 +114,10 @@ pub(super) fn acquisitions(snapshot: &Snapshot, sink: Sink<'_>) {
 }
 
 pub(super) fn operations(snapshot: &Snapshot, sink: Sink<'_>) {
-    let waits = plan::has(&snapshot.hooks, "contention_end");
     each_subject(snapshot, |subject, counts| {
         for (n, operation) in OPERATIONS.iter().enumerate() {
-            let phases = [("wait", counts.wait_ns[n], waits), ("hold", counts.hold_ns[n], true)];
-            for (phase, ns, measured) in phases {
-                if measured && ns != 0 {
+            for (phase, ns) in [("wait", counts.wait_ns[n]), ("hold", counts.hold_ns[n])] {
+                if ns != 0 {
                     sink(&[&subject.comm, &subject.cgroup, operation, phase], Value::Nanoseconds(ns));
                 }
             }
