@@ -71,6 +71,9 @@ pub struct ProbeArgs {
     /// Do without a way of attaching; may be given several times
     #[arg(long, value_name = "WAY", value_enum)]
     pub without: Vec<Way>,
+    /// How to learn of mmap_lock's events, instead of what is cheaper on this kernel
+    #[arg(long, value_name = "WAY", value_enum)]
+    pub mmap_lock: Option<LockWay>,
 }
 
 /// A way of attaching.
@@ -82,6 +85,15 @@ pub enum Way {
     TpBtf,
     /// raw tracepoint programs
     RawTracepoint,
+}
+
+/// How to learn of mmap_lock's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LockWay {
+    /// the mmap_lock tracepoints
+    Tracepoints,
+    /// the functions of rw_semaphore
+    Rwsem,
 }
 
 /// Format of the log.

@@ -1,6 +1,6 @@
 //! `mmscope doctor`: every hook, how it attaches here or why not, and what that costs.
 
-use std::{fmt::Write as _, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::ExitCode};
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::{
     export::CATALOGUE,
     failure::Failure,
     kernel::KernelFacts,
-    plan::{self, HOOKS, HookKind, HookState, NOT_NEEDED, Plan},
+    plan::{self, Answer, Extent, HOOKS, HookKind, HookState, NOT_NEEDED, Plan},
     privileges,
 };
 
@@ -21,6 +21,12 @@ pub struct Report {
     kernel: String,
     /// Each hook, in the order of the table.
     hooks: Vec<HookReport>,
+    /// How far the questions are answered here.
+    questions: Vec<Answer>,
+    /// Tasks are preempted inside this kernel, programs too: each hook has a second one.
+    second_programs: bool,
+    /// Loaded programs, with the instructions that the verifier looked at where the kernel tells.
+    programs: BTreeMap<String, Option<u32>>,
     /// Families that cannot be measured here.
     absent_families: Vec<&'static str>,
 }
@@ -34,11 +40,13 @@ struct HookReport {
     attached: bool,
     tier: Option<&'static str>,
     reason: Option<String>,
+    /// Hooks that are attached in its place.
+    instead: Vec<&'static str>,
     tells: &'static str,
 }
 
 impl Report {
-    fn new(kernel: String, states: &[HookState]) -> Self {
+    fn new(kernel: String, plan: &Plan, states: &[HookState]) -> Self {
         let hooks = HOOKS.iter().zip(states).map(|(hook, state)| HookReport {
             hook: hook.name,
             target: hook.target,
@@ -56,11 +64,18 @@ impl Report {
                 HookState::Attached(_) => None,
                 HookState::Absent(reason) => Some(reason.clone()),
             },
+            instead: match state {
+                HookState::Attached(_) => Vec::new(),
+                HookState::Absent(_) => plan::stand_ins(states, hook.name),
+            },
             tells: hook.tells,
         });
         Self {
             kernel,
             hooks: hooks.collect(),
+            questions: plan::answers(plan, states),
+            second_programs: plan.second_programs,
+            programs: BTreeMap::new(),
             absent_families: CATALOGUE
                 .iter()
                 .filter(|family| !family.is_measured(states))
@@ -79,15 +94,37 @@ impl Report {
                 (None, Some(reason)) if reason.starts_with(NOT_NEEDED) => {
                     writeln!(text, "  {:width$}  -  {reason}", hook.hook)
                 }
-                (None, reason) => writeln!(
-                    text,
-                    "  {:width$}  -  absent: {}\n  {:width$}     costs: {}",
-                    hook.hook,
-                    reason.as_deref().unwrap_or("unknown"),
-                    "",
-                    hook.tells
-                ),
+                (None, reason) => {
+                    let (word, what) = match hook.instead.as_slice() {
+                        [] => ("costs", hook.tells.to_owned()),
+                        hooks => ("instead", hooks.join(", ")),
+                    };
+                    let reason = reason.as_deref().unwrap_or("unknown");
+                    writeln!(text, "  {:width$}  -  absent: {reason}\n  {:width$}     {word}: {what}", hook.hook, "")
+                }
             };
+        }
+        if self.second_programs {
+            text.push_str(
+                "\nThis kernel may preempt a program, and skips it on that processor meanwhile: each hook has a second one\n\
+                 that steps in. What neither sees is in mmscope_probe_misses_total.\n",
+            );
+        }
+        text.push_str("\nWhat is answered here:\n");
+        for answer in &self.questions {
+            let extent = match answer.answer {
+                Extent::Answered => "answered",
+                Extent::Partly => "partly",
+                Extent::No => "no",
+            };
+            let _ = writeln!(text, "  {}. {extent:<8}  {}", answer.number, answer.question);
+            for (which, parts) in
+                [("missing here", answer.missing_here.as_slice()), ("not in this version", answer.not_in_this_version)]
+            {
+                if !parts.is_empty() {
+                    let _ = writeln!(text, "               {which}: {}", parts.join("; "));
+                }
+            }
         }
         if self.absent_families.is_empty() {
             text.push_str("\nEverything that mmscope knows to measure can be measured here.\n");
@@ -120,9 +157,10 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
     let mut loaded = attach::load(&plan, Thresholds::NEVER, args.probes.object.as_deref())?;
-    let hooks = attach::attach(&mut loaded, &plan, Allowed::all_but(&args.probes.without))?;
+    let hooks = attach::attach(&mut loaded, &plan, Allowed::of(&args.probes))?;
+    let programs = attach::verified(&loaded);
     drop(loaded);
-    let report = Report::new(facts.release, &hooks);
+    let report = Report { programs, ..Report::new(facts.release, &plan, &hooks) };
     if args.json {
         print(&report)?;
     } else {
@@ -146,12 +184,16 @@ mod tests {
     use super::*;
     use crate::plan::Tier;
 
+    fn plan() -> Plan {
+        Plan::new(&KernelFacts::default())
+    }
+
     #[test]
     fn the_text_names_what_is_absent_and_what_it_costs() {
         let mut states = vec![HookState::Attached(Tier::F); HOOKS.len()];
         let index = HOOKS.iter().position(|hook| hook.name == "handle_userfault").unwrap();
         states[index] = HookState::Absent("fentry refused at load: Operation not permitted".to_owned());
-        let report = Report::new("6.18.0".to_owned(), &states);
+        let report = Report::new("6.18.0".to_owned(), &plan(), &states);
         let text = report.text();
         assert!(text.contains("absent: fentry refused at load: Operation not permitted"));
         assert!(text.contains("costs: userfaults"));
@@ -164,13 +206,13 @@ mod tests {
         let mut states = vec![HookState::Attached(Tier::F); HOOKS.len()];
         let index = HOOKS.iter().position(|hook| hook.name == "exit_mmap").unwrap();
         states[index] = HookState::Absent(format!("{NOT_NEEDED}tlb_gather_mmu_fullmm is attached"));
-        let text = Report::new("6.18.0".to_owned(), &states).text();
+        let text = Report::new("6.18.0".to_owned(), &plan(), &states).text();
         assert!(text.contains("not needed: tlb_gather_mmu_fullmm is attached") && !text.contains("costs"), "{text}");
     }
 
     #[test]
     fn with_all_hooks_nothing_is_absent() {
-        let report = Report::new("6.18.0".to_owned(), &vec![HookState::Attached(Tier::F); HOOKS.len()]);
+        let report = Report::new("6.18.0".to_owned(), &plan(), &vec![HookState::Attached(Tier::F); HOOKS.len()]);
         assert!(report.text().contains("Everything"));
         assert!(report.absent_families.is_empty());
     }

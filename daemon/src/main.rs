@@ -31,6 +31,7 @@ fn main() -> ExitCode {
             start_log(args.log_format, args.log_level);
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
+                .thread_name("mmscope")
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::System(format!("start threads: {error}")))

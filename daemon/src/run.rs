@@ -62,8 +62,8 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     privileges::raise_memlock();
     let mut loaded = attach::load(&plan, Thresholds::of(&config.record), args.probes.object.as_deref())?;
     let mut intake = Intake::new(&mut loaded.ebpf)?;
-    let hooks = attach::attach(&mut loaded, &plan, Allowed::all_but(&args.probes.without))?;
-    intake.watch(loaded.programs());
+    let hooks = attach::attach(&mut loaded, &plan, Allowed::of(&args.probes))?;
+    intake.attached(loaded.programs(), monotonic_ns()?);
 
     let is_terminal = std::io::stdout().is_terminal();
     if is_terminal {
@@ -86,6 +86,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         model: Model::new(Limits { subjects: config.subjects, quiet: config.subject_quiet }),
         site,
         hooks,
+        has_pending: plan.has_pending,
         start: Instant::now(),
         records: 0,
         ticks: 0,
@@ -110,6 +111,13 @@ fn on(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|error| Failure::System(format!("handle signals: {error}")))
 }
 
+/// The clock of the kernel side.
+fn monotonic_ns() -> Result<u64, Failure> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+        .map_err(|error| Failure::System(format!("read the monotonic clock: {error}")))?;
+    Ok(u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX))
+}
+
 /// Everything that a tick needs.
 struct Looker {
     intake: Intake,
@@ -117,6 +125,7 @@ struct Looker {
     model: Model,
     site: web::Site,
     hooks: Vec<HookState>,
+    has_pending: bool,
     start: Instant,
     records: u64,
     ticks: u64,
@@ -168,6 +177,7 @@ impl Looker {
             subjects: self.model.subjects(),
             hooks: self.hooks.clone(),
             lost: observation.lost,
+            pending_mismatches: self.has_pending.then_some(observation.pending_mismatches),
             tables: observation.tables,
             programs: observation.programs,
             process: own_figures(),

@@ -9,10 +9,11 @@ use probe_common::{
 };
 
 use crate::{
+    export,
     identity::printable,
     intake::{Counts, Histogram},
     model::Snapshot,
-    plan::{self, END_ABSENT, HOOKS, HookState},
+    plan::{END_ABSENT, HOOKS, HookState, NOT_NEEDED},
 };
 
 /// Subjects in a table.
@@ -26,10 +27,12 @@ pub fn greeting(address: &str, telemetry_path: &str, kernel: &str, hooks: &[Hook
     let mut text = format!("mmscope on kernel {kernel}\n\n  metrics  http://{address}{telemetry_path}\n");
     let _ = writeln!(text, "  page     http://{address}/\n");
     let mut attached = Vec::new();
+    let mut not_needed = 0;
     let mut absent: Vec<(&str, Vec<&str>)> = Vec::new();
     for (hook, state) in HOOKS.iter().zip(hooks) {
         match state {
             HookState::Attached(tier) => attached.push(format!("{} ({})", hook.name, tier.name())),
+            HookState::Absent(reason) if reason.starts_with(NOT_NEEDED) => not_needed += 1,
             HookState::Absent(reason) => {
                 // A beginning shares the reason of its end.
                 let root = reason.rsplit(END_ABSENT).next().unwrap_or(reason);
@@ -46,6 +49,9 @@ pub fn greeting(address: &str, telemetry_path: &str, kernel: &str, hooks: &[Hook
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         let _ = writeln!(text, "{} absent, {}:", names.len(), shortened(reason));
         wrap(&mut text, &names);
+    }
+    if not_needed > 0 {
+        let _ = writeln!(text, "{not_needed} not needed here: others tell the same");
     }
     text.push_str("\nOwn activity is left out. Ctrl-C detaches and leaves.\n");
     text
@@ -81,11 +87,11 @@ fn wrap(text: &mut String, words: &[String]) {
 pub fn table(snapshot: &Snapshot, uptime: Duration) -> String {
     let mut subjects: Vec<_> = snapshot.subjects.iter().collect();
     subjects.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
-    let has = |hook| plan::has(&snapshot.hooks, hook);
+    let measured = |family| export::is_measured(family, &snapshot.hooks);
     // What is not measured here is no zero.
     let if_measured = |measured: bool, text: String| if measured { text } else { "-".to_owned() };
-    let (locks, waits) = (has("mmap_lock_released"), has("contention_end"));
-    let (flushes, windows) = (has("flush_tlb_mm_range") || has("tlb_flush"), has("tlb_finish_mmu"));
+    let (locks, waits) = (measured("mmscope_mmap_lock_hold_seconds"), measured("mmscope_mmap_lock_wait_seconds"));
+    let (flushes, windows) = (measured("mmscope_tlb_flushes_total"), measured("mmscope_flush_window_seconds"));
     let mut text = format!(
         "\nafter {} s: {} subjects\n{:<16} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12}\n",
         uptime.as_secs(),

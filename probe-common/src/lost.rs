@@ -1,59 +1,75 @@
 //! Every way in which the probes can lose something. Each has a counter, and none becomes a duration.
 
-/// Names of the counters, in the order of their indexes: the `reason` label of `mmscope_lost_total`.
-pub const REASONS: [&str; COUNT] = [
-    "task_table_full",
-    "mm_table_full",
-    "row_table_full",
-    "error_table_full",
-    "hold_overwritten",
-    "hold_overflow",
-    "release_without_hold",
-    "wait_overwritten",
-    "window_overwritten",
-    "window_overflow",
-    "window_close_without_open",
-    "fault_overwritten",
-    "fault_end_without_begin",
-    "ioctl_end_without_begin",
-    "ring_full",
-    "no_task",
-    "clock_backwards",
-];
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $constant:ident = $name:literal;)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "only numbers the constants")]
+        enum Number { $($constant,)* All }
+        $($(#[doc = $doc])+ pub const $constant: u32 = Number::$constant as u32;)*
+        /// Number of reasons.
+        pub const COUNT: usize = Number::All as usize;
+        /// Names of the counters, in the order of their indexes: the `reason` label of `mmscope_lost_total`.
+        pub const REASONS: [&str; COUNT] = [$($name),*];
+        /// What each of them means, in the same order.
+        pub const MEANINGS: [&str; COUNT] = [$(concat!($($doc),+)),*];
+    };
+}
 
-/// No free entry in the task's set: the event was dropped.
-pub const TASK_TABLE_FULL: u32 = 0;
-/// No free slot: the event was counted under the subject "other".
-pub const MM_TABLE_FULL: u32 = 1;
-/// No free row: the event was counted under the subject "other".
-pub const ROW_TABLE_FULL: u32 = 2;
-/// No room for one more (mm, ioctl, errno): the error was not counted.
-pub const ERROR_TABLE_FULL: u32 = 3;
-/// An acquisition of a lock that the task held already by our books: its release was not seen.
-pub const HOLD_OVERWRITTEN: u32 = 4;
-/// A third mmap_lock held at once by one task.
-pub const HOLD_OVERFLOW: u32 = 5;
-/// A release whose acquisition was not seen: older than the attach, or released by another task.
-pub const RELEASE_WITHOUT_HOLD: u32 = 6;
-/// A wait that began while another one was open: its end was not seen.
-pub const WAIT_OVERWRITTEN: u32 = 7;
-/// A gather that began on an mmu_gather already open by our books: its end was not seen.
-pub const WINDOW_OVERWRITTEN: u32 = 8;
-/// A third window open at once in one task.
-pub const WINDOW_OVERFLOW: u32 = 9;
-/// A window's end whose beginning was not seen: older than the attach.
-pub const WINDOW_CLOSE_WITHOUT_OPEN: u32 = 10;
-/// A userfault that began while another one was open: its end was not seen.
-pub const FAULT_OVERWRITTEN: u32 = 11;
-/// A userfault's end whose beginning was not seen: older than the attach.
-pub const FAULT_END_WITHOUT_BEGIN: u32 = 12;
-/// An ioctl's end whose beginning was not seen: older than the attach.
-pub const IOCTL_END_WITHOUT_BEGIN: u32 = 13;
-/// No room in the ring: a threshold record was dropped, totals are not touched.
-pub const RING_FULL: u32 = 14;
-/// An event in the idle task, which has no identity of its own.
-pub const NO_TASK: u32 = 15;
-/// The clock read earlier than the event's beginning: no duration was made of it.
-pub const CLOCK_BACKWARDS: u32 = 16;
-/// Number of reasons.
-pub const COUNT: usize = 17;
+reasons! {
+    /// No free entry in the task's set: the event was dropped.
+    TASK_TABLE_FULL = "task_table_full";
+    /// No free slot: the event was counted under the subject "other".
+    MM_TABLE_FULL = "mm_table_full";
+    /// No free row: the event was counted under the subject "other".
+    ROW_TABLE_FULL = "row_table_full";
+    /// No room for one more (mm, ioctl, errno): the error was not counted.
+    ERROR_TABLE_FULL = "error_table_full";
+    /// An acquisition of a lock that the task held already by our books: its release was not seen.
+    HOLD_OVERWRITTEN = "hold_overwritten";
+    /// A third mmap_lock held at once by one task.
+    HOLD_OVERFLOW = "hold_overflow";
+    /// A release of a lock that was taken before the probes were attached.
+    HOLD_OLDER_THAN_ATTACH = "hold_older_than_attach";
+    /// A release of the task's own mmap_lock whose acquisition was not seen.
+    RELEASE_WITHOUT_HOLD = "release_without_hold";
+    /// A release of another mm's lock by a task that did not take it: mmap_read_unlock_non_owner.
+    RELEASE_BY_OTHER_TASK = "release_by_other_task";
+    /// A wait that began while another one was open: its end was not seen.
+    WAIT_OVERWRITTEN = "wait_overwritten";
+    /// The end of a wait that began before the probes were attached.
+    WAIT_OLDER_THAN_ATTACH = "wait_older_than_attach";
+    /// The end of a wait whose beginning was not seen.
+    WAIT_END_WITHOUT_BEGIN = "wait_end_without_begin";
+    /// A gather that began on an mmu_gather already open by our books: its end was not seen.
+    WINDOW_OVERWRITTEN = "window_overwritten";
+    /// A third window open at once in one task.
+    WINDOW_OVERFLOW = "window_overflow";
+    /// The end of a window that began before the probes were attached.
+    WINDOW_OLDER_THAN_ATTACH = "window_older_than_attach";
+    /// A window's end whose beginning was not seen.
+    WINDOW_CLOSE_WITHOUT_OPEN = "window_close_without_open";
+    /// A userfault that began while another one was open: its end was not seen.
+    FAULT_OVERWRITTEN = "fault_overwritten";
+    /// The end of a userfault that began before the probes were attached.
+    FAULT_OLDER_THAN_ATTACH = "fault_older_than_attach";
+    /// A userfault's end whose beginning was not seen.
+    FAULT_END_WITHOUT_BEGIN = "fault_end_without_begin";
+    /// An ioctl that began while another one was open: its end was not seen.
+    IOCTL_OVERWRITTEN = "ioctl_overwritten";
+    /// The end of an ioctl that began before the probes were attached.
+    IOCTL_OLDER_THAN_ATTACH = "ioctl_older_than_attach";
+    /// An ioctl's end whose beginning was not seen.
+    IOCTL_END_WITHOUT_BEGIN = "ioctl_end_without_begin";
+    /// Something open in the books of a task that no longer exists: its end was not seen.
+    ABANDONED = "abandoned";
+    /// No room in the ring: a threshold record was dropped, totals are not touched.
+    RING_FULL = "ring_full";
+    /// An event in the idle task, which has no identity of its own.
+    NO_TASK = "no_task";
+    /// The clock read earlier than the event's beginning: no duration was made of it.
+    CLOCK_BACKWARDS = "clock_backwards";
+}
+
+/// Behind the reasons in the same map: looks at which the kernel's count of pending flushes differed from ours.
+pub const PENDING_MISMATCH: u32 = COUNT as u32;
+/// All counters of that map.
+pub const COUNTERS: u32 = COUNT as u32 + 1;

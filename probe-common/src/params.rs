@@ -21,3 +21,9 @@ pub const HAS_MM_OWNER: &str = "HAS_MM_OWNER";
 pub const HAS_CTX_ID: &str = "HAS_CTX_ID";
 /// `u32`: 1 if a task's cgroup id can be walked to.
 pub const HAS_CGROUP: &str = "HAS_CGROUP";
+/// `u32`: 1 if a task's saved registers can be found from its stack, where the helper is missing.
+pub const HAS_STACK_REGS: &str = "HAS_STACK_REGS";
+/// `u32`: 1 if change_protection counts its pending flush itself and knows no mmu_gather (before 5.17).
+pub const INLINE_CHANGES: &str = "INLINE_CHANGES";
+/// `u32`: 1 if the kernel's own count of pending flushes can be read.
+pub const HAS_PENDING: &str = "HAS_PENDING";

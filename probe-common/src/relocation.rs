@@ -10,7 +10,7 @@ pub const DISPLACEMENT: i16 = 0x7a00;
 /// Constant of relocation 0 in a move.
 pub const IMMEDIATE: i32 = 0x6d6d_7a00;
 /// Ids in use, plus one.
-pub const COUNT: usize = 48;
+pub const COUNT: usize = 64;
 
 /// Members: byte offset in their struct.
 pub mod field {
@@ -46,75 +46,107 @@ pub mod field {
     pub const VM_FAULT_VMA: u16 = 14;
     /// `pt_regs.orig_ax`
     pub const PT_REGS_ORIG_AX: u16 = 15;
+    /// `mm_struct.tlb_flush_pending`
+    pub const MM_TLB_FLUSH_PENDING: u16 = 16;
+    /// `mm_struct.mm_users`
+    pub const MM_USERS: u16 = 17;
+    /// `mmu_gather.mm`
+    pub const MMU_GATHER_MM: u16 = 18;
+    /// `vm_area_struct.vm_flags`
+    pub const VMA_FLAGS: u16 = 19;
+    /// `task_struct.stack`
+    pub const TASK_STACK: u16 = 20;
+    /// `pt_regs.orig_ax` counted from the bottom of a task's stack, where they lie at the top
+    pub const STACK_ORIG_AX: u16 = 21;
+    /// `task_struct.start_time`
+    pub const TASK_START_TIME: u16 = 22;
     /// First id that is no member.
-    pub const END: u16 = 16;
+    pub const END: u16 = 24;
 }
 
 /// Arguments: byte offset in the program's context (position times eight).
 pub mod arg {
     /// exit_mmap: mm
-    pub const EXIT_MMAP_MM: u16 = 16;
+    pub const EXIT_MMAP_MM: u16 = 24;
     /// mmap_lock_acquire_returned: mm
-    pub const ACQUIRED_MM: u16 = 17;
+    pub const ACQUIRED_MM: u16 = 25;
     /// mmap_lock_acquire_returned: write
-    pub const ACQUIRED_WRITE: u16 = 18;
+    pub const ACQUIRED_WRITE: u16 = 26;
     /// mmap_lock_acquire_returned: success
-    pub const ACQUIRED_SUCCESS: u16 = 19;
+    pub const ACQUIRED_SUCCESS: u16 = 27;
     /// mmap_lock_released: mm
-    pub const RELEASED_MM: u16 = 20;
+    pub const RELEASED_MM: u16 = 28;
     /// mmap_lock_released: write
-    pub const RELEASED_WRITE: u16 = 21;
+    pub const RELEASED_WRITE: u16 = 29;
     /// contention_begin: lock
-    pub const CONTENTION_BEGIN_LOCK: u16 = 22;
+    pub const CONTENTION_BEGIN_LOCK: u16 = 30;
     /// contention_begin: flags
-    pub const CONTENTION_BEGIN_FLAGS: u16 = 23;
+    pub const CONTENTION_BEGIN_FLAGS: u16 = 31;
     /// contention_end: lock
-    pub const CONTENTION_END_LOCK: u16 = 24;
+    pub const CONTENTION_END_LOCK: u16 = 32;
     /// tlb_flush: reason
-    pub const TLB_FLUSH_REASON: u16 = 25;
+    pub const TLB_FLUSH_REASON: u16 = 33;
     /// tlb_flush: pages
-    pub const TLB_FLUSH_PAGES: u16 = 26;
+    pub const TLB_FLUSH_PAGES: u16 = 34;
     /// task_rename: task
-    pub const TASK_RENAME_TASK: u16 = 27;
+    pub const TASK_RENAME_TASK: u16 = 35;
     /// task_rename: new name
-    pub const TASK_RENAME_COMM: u16 = 28;
+    pub const TASK_RENAME_COMM: u16 = 36;
     /// tlb_gather_mmu: mmu_gather
-    pub const GATHER_TLB: u16 = 29;
+    pub const GATHER_TLB: u16 = 37;
     /// tlb_gather_mmu: mm
-    pub const GATHER_MM: u16 = 30;
+    pub const GATHER_MM: u16 = 38;
     /// tlb_gather_mmu_fullmm: mmu_gather
-    pub const GATHER_FULLMM_TLB: u16 = 31;
+    pub const GATHER_FULLMM_TLB: u16 = 39;
     /// tlb_gather_mmu_fullmm: mm
-    pub const GATHER_FULLMM_MM: u16 = 32;
+    pub const GATHER_FULLMM_MM: u16 = 40;
     /// tlb_gather_mmu_vma: mmu_gather
-    pub const GATHER_VMA_TLB: u16 = 33;
+    pub const GATHER_VMA_TLB: u16 = 41;
     /// tlb_gather_mmu_vma: vma
-    pub const GATHER_VMA_VMA: u16 = 34;
+    pub const GATHER_VMA_VMA: u16 = 42;
     /// tlb_finish_mmu: mmu_gather
-    pub const FINISH_TLB: u16 = 35;
+    pub const FINISH_TLB: u16 = 43;
     /// change_protection: mmu_gather
-    pub const CHANGE_PROTECTION_TLB: u16 = 36;
+    pub const CHANGE_PROTECTION_TLB: u16 = 44;
     /// change_protection: cp_flags
-    pub const CHANGE_PROTECTION_FLAGS: u16 = 37;
+    pub const CHANGE_PROTECTION_FLAGS: u16 = 45;
     /// flush_tlb_mm_range: mm
-    pub const FLUSH_MM: u16 = 38;
+    pub const FLUSH_MM: u16 = 46;
     /// flush_tlb_mm_range: start
-    pub const FLUSH_START: u16 = 39;
+    pub const FLUSH_START: u16 = 47;
     /// flush_tlb_mm_range: end
-    pub const FLUSH_END: u16 = 40;
+    pub const FLUSH_END: u16 = 48;
     /// handle_userfault: vmf
-    pub const USERFAULT_VMF: u16 = 41;
+    pub const USERFAULT_VMF: u16 = 49;
     /// handle_userfault: reason
-    pub const USERFAULT_REASON: u16 = 42;
+    pub const USERFAULT_REASON: u16 = 50;
     /// userfaultfd_ioctl: cmd
-    pub const UFFD_IOCTL_CMD: u16 = 43;
+    pub const UFFD_IOCTL_CMD: u16 = 51;
     /// userfaultfd_ioctl: return value
-    pub const UFFD_IOCTL_RET: u16 = 44;
+    pub const UFFD_IOCTL_RET: u16 = 52;
     /// mwriteprotect_range: enable_wp
-    pub const MWRITEPROTECT_ENABLE: u16 = 45;
+    pub const MWRITEPROTECT_ENABLE: u16 = 53;
     /// flush_tlb_mm_range: stride_shift
-    pub const FLUSH_STRIDE_SHIFT: u16 = 46;
+    pub const FLUSH_STRIDE_SHIFT: u16 = 54;
+    /// Functions of rw_semaphore: sem
+    pub const RWSEM: u16 = 55;
+    /// Functions of rw_semaphore: return value
+    pub const RWSEM_RET: u16 = 56;
+    /// tlb_gather_mmu: end, before 5.12
+    pub const GATHER_END: u16 = 57;
+    /// mwriteprotect_range: return value
+    pub const MWRITEPROTECT_RET: u16 = 58;
+    /// mprotect_fixup: vma
+    pub const MPROTECT_FIXUP_VMA: u16 = 59;
+    /// mprotect_fixup: newflags
+    pub const MPROTECT_FIXUP_FLAGS: u16 = 60;
+    /// mprotect_fixup: return value
+    pub const MPROTECT_FIXUP_RET: u16 = 61;
+    /// change_prot_numa: vma
+    pub const CHANGE_PROT_NUMA_VMA: u16 = 62;
+    /// uprobe_dup_mmap: the new mm
+    pub const DUP_MMAP_MM: u16 = 63;
 }
 
 const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
-const _: () = assert!((arg::FLUSH_STRIDE_SHIFT as usize) < COUNT);
+const _: () = assert!((arg::DUP_MMAP_MM as usize) < COUNT);

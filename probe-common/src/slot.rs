@@ -60,8 +60,10 @@ pub struct MmSlot {
     pub faults_begun: u32,
     /// Userfaults ended so far.
     pub faults_ended: u32,
-    /// Unused, zero.
-    pub pad: u32,
+    /// By how much the kernel's count of pending flushes is known to differ from ours.
+    pub pending_difference: u32,
+    /// Since when it has differed otherwise at every look; zero while it does not.
+    pub pending_differs_since_ns: u64,
     /// Pages that range and page flushes invalidated one by one.
     pub flush_pages: u64,
     /// Time spent waiting for mmap_lock by operation, nanoseconds.
@@ -72,7 +74,7 @@ pub struct MmSlot {
     pub rows: [u32; ROW_PLACES],
 }
 
-const _: () = assert!(size_of::<MmSlot>() == 592);
+const _: () = assert!(size_of::<MmSlot>() == 600);
 
 /// Key of the table of failed userfaultfd ioctls.
 #[repr(C)]

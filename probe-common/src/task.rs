@@ -7,6 +7,9 @@ pub const TASKS: u32 = 16 * 1024;
 /// Entries that a task may use.
 pub const WAYS: u32 = 4;
 
+/// `inline_slot`: not known yet.
+pub const NO_SLOT: u32 = u32::MAX;
+
 /// A lock held.
 #[repr(C)]
 #[cfg_attr(
@@ -83,19 +86,27 @@ pub struct TaskState {
     pub ioctl_cmd: u32,
     /// Path that the surrounding function gives to windows, plus one; zero when none does.
     pub context_path: u32,
-    /// In clear_refs: when the walk began to hold mmap_lock; zero before.
-    pub soft_dirty_since_ns: u64,
-    /// Slot of the mm that clear_refs works on.
-    pub soft_dirty_slot: u32,
+    /// Begin of a window that the kernel counts inline, without a gather; zero when there is none.
+    pub inline_since_ns: u64,
+    /// Return of the last flush in it, nanoseconds; zero when there was none.
+    pub inline_end_ns: u64,
+    /// Slot of its mm; [`NO_SLOT`] while that is not known.
+    pub inline_slot: u32,
+    /// 1 after a hook's first program counted a flush, until its second has looked.
+    pub flush_seen: u32,
+    /// The same for an acquisition that failed.
+    pub failure_seen: u32,
     /// Unused, zero.
     pub pad: u32,
+    /// For making a number of a pointer.
+    pub scratch: u64,
     /// Locks held; fork holds two.
     pub holds: [Hold; 2],
     /// Windows open.
     pub windows: [Window; 2],
 }
 
-const _: () = assert!(size_of::<TaskState>() == 224);
+const _: () = assert!(size_of::<TaskState>() == 248);
 
 /// `busy`: a hold is open. Shifted left by the hold's index.
 pub const BUSY_HOLD: u32 = 1;

@@ -20,6 +20,9 @@ use crate::params;
 
 /// How fields of kernel structs are read.
 pub(crate) trait Reader {
+    /// Whether an mm is identified by its context id each time it is met. Where that costs a helper and the end of
+    /// every mm is seen, its address is enough while its slot lives.
+    const IDENTIFIES: bool;
     /// Eight bytes: a pointer or a long.
     fn u64<const FIELD: u16>(pointer: u64) -> u64;
     /// Four bytes.
@@ -30,8 +33,12 @@ pub(crate) trait Reader {
 pub(crate) struct Typed;
 /// Arguments are numbers: raw_tracepoint.
 pub(crate) struct Raw;
+/// As [`Raw`], in programs that are attached only where the end of an mm is seen too.
+pub(crate) struct Remembering;
 
 impl Reader for Typed {
+    const IDENTIFIES: bool = true;
+
     #[inline(always)]
     fn u64<const FIELD: u16>(pointer: u64) -> u64 {
         let value;
@@ -59,6 +66,8 @@ impl Reader for Typed {
 }
 
 impl Reader for Raw {
+    const IDENTIFIES: bool = true;
+
     #[inline(always)]
     fn u64<const FIELD: u16>(pointer: u64) -> u64 {
         let mut value = 0_u64;
@@ -75,6 +84,20 @@ impl Reader for Raw {
         // SAFETY: the helper writes the four bytes of `value`, zero if the address cannot be read.
         unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 4, address as *const c_void) };
         value
+    }
+}
+
+impl Reader for Remembering {
+    const IDENTIFIES: bool = false;
+
+    #[inline(always)]
+    fn u64<const FIELD: u16>(pointer: u64) -> u64 {
+        Raw::u64::<FIELD>(pointer)
+    }
+
+    #[inline(always)]
+    fn u32<const FIELD: u16>(pointer: u64) -> u32 {
+        Raw::u32::<FIELD>(pointer)
     }
 }
 
@@ -142,12 +165,29 @@ pub(crate) fn current_flags() -> u32 {
     current!(u32, field::TASK_FLAGS)
 }
 
+/// When the current task was made, CLOCK_MONOTONIC nanoseconds.
+#[inline(always)]
+pub(crate) fn current_start_ns() -> u64 {
+    current!(u64, field::TASK_START_TIME)
+}
+
+/// Address of the current task, as a number.
+#[inline(always)]
+pub(crate) fn current_task() -> u64 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_get_current_task() }
+}
+
 /// Number of the system call that the current task is in; all ones in a fault from user mode. None where the
 /// kernel does not tell.
 #[inline(always)]
 pub(crate) fn current_syscall() -> Option<u64> {
     if params::has_task_btf() == 0 {
-        return None;
+        if params::has_stack_regs() == 0 {
+            return None;
+        }
+        let stack = Raw::u64::<{ field::TASK_STACK }>(current_task());
+        return Some(Raw::u64::<{ field::STACK_ORIG_AX }>(stack));
     }
     // SAFETY: both helpers exist where the parameter says so; the second takes the first's typed pointer.
     let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };

@@ -9,17 +9,29 @@ use probe_common::{
 
 use crate::{
     emit,
-    kernel::{Reader, now_ns, offset},
-    maps::{MM_INDEX, add_u64, at, count_lost, get, increment, set, slot, volatile},
-    operation, params, slots, tasks, window,
+    kernel::{Reader, current_mm, now_ns, offset},
+    maps::{add_u64, at, count_lost, get, increment, set, slot},
+    operation, params, slots, tasks,
+    turn::Turn,
+    window,
 };
 
 /// mmap_lock was acquired, or a trylock failed.
 #[inline(always)]
-pub(crate) fn acquired<R: Reader>(mm: u64, write: bool, success: bool) {
+pub(crate) fn acquired<R: Reader>(mm: u64, write: bool, success: bool, turn: Turn) {
     let Some(task) = tasks::current() else { return };
+    acquired_by::<R>(task, mm, write, success, turn);
+}
+
+/// As [`acquired`], by a task whose entry is at hand.
+#[inline(always)]
+pub(crate) fn acquired_by<R: Reader>(task: *mut TaskState, mm: u64, write: bool, success: bool, turn: Turn) {
+    if turn == Turn::Again && has_seen(task, mm, write, success) {
+        return;
+    }
     let slot_index = slots::of::<R>(task, mm);
     if !success {
+        set!(task, failure_seen = u32::from(turn == Turn::First));
         count_acquisition(slot_index, write, false);
         return;
     }
@@ -50,6 +62,24 @@ pub(crate) fn acquired<R: Reader>(mm: u64, write: bool, success: bool) {
     }
 }
 
+/// Whether the books have what the hook's first program would have written.
+#[inline(always)]
+fn has_seen(task: *mut TaskState, mm: u64, write: bool, success: bool) -> bool {
+    if !success {
+        let seen = get!(task, failure_seen) != 0;
+        set!(task, failure_seen = 0);
+        return seen;
+    }
+    let (first, second) = (get!(task, holds[0].mm), get!(task, holds[1].mm));
+    if first == mm {
+        return get!(task, holds[0].write) == u32::from(write);
+    }
+    if second == mm {
+        return get!(task, holds[1].write) == u32::from(write);
+    }
+    first != 0 && second != 0
+}
+
 /// The lock is held already by our books: a downgrade, or a release that was not seen.
 #[inline(always)]
 fn again<const I: usize>(task: *mut TaskState, mm: u64, slot_index: u32, write: bool, now: u64) {
@@ -70,8 +100,8 @@ fn open<const I: usize>(task: *mut TaskState, mm: u64, slot_index: u32, write: b
     set!(task, holds[I].slot = slot_index);
     set!(task, holds[I].write = u32::from(write));
     tasks::begin(task, BUSY_HOLD << I);
-    if write && get!(task, context_path) != 0 {
-        window::soft_dirty_opened(task, slot_index, now);
+    if get!(task, context_path) != 0 {
+        window::locked(task, slot_index, write, now);
     }
 }
 
@@ -85,18 +115,55 @@ fn count_acquisition(slot_index: u32, write: bool, success: bool) {
 
 /// mmap_lock is about to be released.
 #[inline(always)]
-pub(crate) fn released(mm: u64, write: bool) {
-    let Some(task) = tasks::find() else {
-        return count_lost(lost::RELEASE_WITHOUT_HOLD);
-    };
-    let now = now_ns();
-    if get!(task, holds[0].mm) == mm && get!(task, holds[0].write) == u32::from(write) {
-        close::<0>(task, mm, now);
-    } else if get!(task, holds[1].mm) == mm && get!(task, holds[1].write) == u32::from(write) {
-        close::<1>(task, mm, now);
-    } else {
-        count_lost(lost::RELEASE_WITHOUT_HOLD);
+pub(crate) fn released(mm: u64, write: bool, turn: Turn) {
+    let found = tasks::find();
+    let known = found.is_some();
+    if let Some(task) = found
+        && released_by(task, mm, write)
+    {
+        return;
     }
+    if turn == Turn::First {
+        count_orphan(mm, known);
+    }
+}
+
+/// As [`released`], by a task whose entry is at hand; false if it has no such hold.
+#[inline(always)]
+pub(crate) fn released_by(task: *mut TaskState, mm: u64, write: bool) -> bool {
+    if get!(task, holds[0].mm) == mm && get!(task, holds[0].write) == u32::from(write) {
+        close::<0>(task, mm, now_ns());
+    } else if get!(task, holds[1].mm) == mm && get!(task, holds[1].write) == u32::from(write) {
+        close::<1>(task, mm, now_ns());
+    } else {
+        return false;
+    }
+    true
+}
+
+/// Counts a release without a hold; `known` tells whether the task had books.
+#[inline(always)]
+pub(crate) fn count_orphan(mm: u64, known: bool) {
+    let unseen = if current_mm() == mm { lost::RELEASE_WITHOUT_HOLD } else { lost::RELEASE_BY_OTHER_TASK };
+    tasks::count_orphan(known, lost::HOLD_OLDER_THAN_ATTACH, unseen);
+}
+
+/// A lock held for write is now held for read. Nobody acquired anything.
+#[inline(always)]
+pub(crate) fn downgraded_by(task: *mut TaskState, mm: u64) {
+    if get!(task, holds[0].mm) == mm && get!(task, holds[0].write) != 0 {
+        downgrade::<0>(task, mm);
+    } else if get!(task, holds[1].mm) == mm && get!(task, holds[1].write) != 0 {
+        downgrade::<1>(task, mm);
+    }
+}
+
+#[inline(always)]
+fn downgrade<const I: usize>(task: *mut TaskState, mm: u64) {
+    let slot_index = get!(task, holds[I].slot);
+    let now = now_ns();
+    close::<I>(task, mm, now);
+    open::<I>(task, mm, slot_index, false, now);
 }
 
 /// Ends a hold: the duration goes to the lock's mm, the operation is the task's.
@@ -120,49 +187,54 @@ fn close<const I: usize>(task: *mut TaskState, mm: u64, now: u64) {
     }
 }
 
-/// LCB_F_READ of lock:contention_begin (include/trace/events/lock.h).
-const LCB_F_READ: u64 = 1 << 1;
-/// LCB_F_WRITE.
-const LCB_F_WRITE: u64 = 1 << 2;
-
-/// A task begins to block on some lock.
+/// The mm whose mmap_lock this would be. It need not be one.
 #[inline(always)]
-pub(crate) fn contention_begin(lock: u64, flags: u64) {
-    // An rwsem says just this; an rwlock adds that it spins, a percpu_rwsem that it is one.
-    if flags as u32 != LCB_F_READ as u32 && flags as u32 != LCB_F_WRITE as u32 {
+pub(crate) fn mm_around(lock: u64) -> u64 {
+    lock.wrapping_sub(offset::<{ field::MM_MMAP_LOCK }>())
+}
+
+/// The running task begins to block on the lock of an mm that has a slot: whoever holds it took it by our books.
+#[inline(always)]
+pub(crate) fn wait_begin(task: *mut TaskState, lock: u64, slot_index: u32, write: bool, turn: Turn) {
+    if turn == Turn::Again && get!(task, wait_lock) == lock {
         return;
     }
-    // Is it some mm's lock? Whoever holds it now took it from somebody's books, so the mm has a slot.
-    let mm = lock.wrapping_sub(offset::<{ field::MM_MMAP_LOCK }>());
-    let Some(found) = MM_INDEX.get_ptr(&mm) else { return };
-    let slot_index = volatile(found);
-    let Some(task) = tasks::current() else { return };
     if get!(task, wait_lock) != 0 {
         count_lost(lost::WAIT_OVERWRITTEN);
     }
     set!(task, wait_lock = lock);
-    set!(task, wait_since_ns = now_ns());
     set!(task, wait_slot = slot_index);
-    set!(task, wait_write = u32::from(flags as u32 == LCB_F_WRITE as u32));
+    set!(task, wait_write = u32::from(write));
     tasks::begin(task, BUSY_WAIT);
+    set!(task, wait_since_ns = now_ns());
 }
 
-/// A task no longer blocks on a lock.
+/// A task no longer blocks on a lock, of whatever kind.
 #[inline(always)]
-pub(crate) fn contention_end(lock: u64) {
-    let Some(task) = tasks::find() else { return };
-    if get!(task, wait_lock) != lock {
-        return;
+pub(crate) fn wait_end(lock: u64, turn: Turn) {
+    let found = tasks::find();
+    let known = found.is_some();
+    if let Some(task) = found
+        && get!(task, wait_lock) == lock
+    {
+        return waited(task, lock);
     }
+    if turn == Turn::First && slots::known(mm_around(lock)).is_some() {
+        tasks::count_orphan(known, lost::WAIT_OLDER_THAN_ATTACH, lost::WAIT_END_WITHOUT_BEGIN);
+    }
+}
+
+#[inline(always)]
+fn waited(task: *mut TaskState, lock: u64) {
+    let now = now_ns();
     let since = get!(task, wait_since_ns);
     let slot_index = get!(task, wait_slot);
     let write = get!(task, wait_write);
     set!(task, wait_lock = 0);
     tasks::end(task, BUSY_WAIT);
-    let Some(waited) = emit::elapsed(since, now_ns()) else { return };
+    let Some(waited) = emit::elapsed(since, now) else { return };
     emit::duration(slot_index, WAIT + (write & 1), waited);
-    let mm = lock.wrapping_sub(offset::<{ field::MM_MMAP_LOCK }>());
-    let operation = operation::current(task, mm, write != 0);
+    let operation = operation::current(task, mm_around(lock), write != 0);
     if let Some(entry) = slot(slot_index)
         && (operation as usize) < OPERATION_COUNT
     {

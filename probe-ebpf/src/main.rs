@@ -11,8 +11,10 @@ mod log;
 mod maps;
 mod operation;
 mod params;
+mod rwsem;
 mod slots;
 mod tasks;
+mod turn;
 mod userfault;
 mod window;
 

@@ -25,7 +25,10 @@ static MM_SLOTS: Array<MmSlot> = Array::with_max_entries(SLOTS, BPF_F_MMAPABLE);
 #[map]
 static HISTOGRAM_ROWS: Array<Row> = Array::with_max_entries(ROWS, BPF_F_MMAPABLE);
 #[map]
-static LOST: Array<u64> = Array::with_max_entries(lost::COUNT as u32, BPF_F_MMAPABLE);
+static LOST: Array<u64> = Array::with_max_entries(lost::COUNTERS, BPF_F_MMAPABLE);
+/// When the last hook was attached, CLOCK_MONOTONIC nanoseconds; zero before.
+#[map]
+static ATTACHED_NS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// Slot of an mm, by its address.
 #[map]
 pub(crate) static MM_INDEX: HashMap<u64, u32> = HashMap::with_max_entries(SLOTS, 0);
@@ -63,6 +66,15 @@ pub(crate) fn row(index: u32) -> Option<*mut Row> {
 pub(crate) fn count_lost(reason: u32) {
     if let Some(counter) = LOST.get_ptr_mut(reason) {
         add_u64(counter, 1);
+    }
+}
+
+/// When the last hook was attached; zero before.
+#[inline(always)]
+pub(crate) fn attached_ns() -> u64 {
+    match ATTACHED_NS.get_ptr(0) {
+        Some(ns) => volatile(ns),
+        None => 0,
     }
 }
 

@@ -27,6 +27,9 @@ params! {
     HAS_MM_OWNER: u32 = 0, has_mm_owner;
     HAS_CTX_ID: u32 = 0, has_ctx_id;
     HAS_CGROUP: u32 = 0, has_cgroup;
+    HAS_STACK_REGS: u32 = 0, has_stack_regs;
+    INLINE_CHANGES: u32 = 0, inline_changes;
+    HAS_PENDING: u32 = 0, has_pending;
 }
 
 #[unsafe(no_mangle)]

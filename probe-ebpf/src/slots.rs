@@ -9,7 +9,7 @@ use probe_common::{
 };
 
 use crate::{
-    kernel::{Raw, Reader, Typed, copy_name, current_comm, current_id, current_mm, now_ns},
+    kernel::{Raw, Reader, Typed, copy_name, current_comm, current_id, current_mm, current_task, now_ns},
     maps::{FREE_SLOTS, MM_INDEX, at, count_lost, get, set, slot},
     params,
 };
@@ -23,7 +23,7 @@ pub(crate) fn of<R: Reader>(task: *mut TaskState, mm: u64) -> u32 {
     let index = get!(task, slot);
     if get!(task, mm) == mm
         && let Some(entry) = slot(index)
-        && is_of::<R>(entry, mm)
+        && if R::IDENTIFIES { is_of::<R>(entry, mm) } else { get!(entry, mm) == mm && get!(entry, state) != STATE_DEAD }
     {
         return index;
     }
@@ -37,6 +37,14 @@ pub(crate) fn of<R: Reader>(task: *mut TaskState, mm: u64) -> u32 {
 #[inline(always)]
 pub(crate) fn of_current(task: *mut TaskState) -> u32 {
     if params::has_task_btf() != 0 { of::<Typed>(task, current_mm()) } else { of::<Raw>(task, current_mm()) }
+}
+
+/// The slot of an mm if it has one.
+#[inline(always)]
+pub(crate) fn known(mm: u64) -> Option<u32> {
+    let mut key = 0_u64;
+    crate::maps::store(&raw mut key, mm);
+    MM_INDEX.get_ptr(&key).map(|found| crate::maps::volatile(found))
 }
 
 /// Whether a slot still belongs to this very mm. The address alone is reused, the context id never.
@@ -53,8 +61,9 @@ fn ctx_id<R: Reader>(mm: u64) -> u64 {
     R::u64::<{ field::MM_CTX_ID }>(mm)
 }
 
+/// The slot of an mm that a task has not just met.
 #[inline(always)]
-fn find_or_claim<R: Reader>(mm: u64) -> u32 {
+pub(crate) fn find_or_claim<R: Reader>(mm: u64) -> u32 {
     // The lookup's address of the key must hold a number, not a pointer the compiler may have kept in a register.
     let mut key = 0_u64;
     crate::maps::store(&raw mut key, mm);
@@ -125,9 +134,7 @@ fn name<R: Reader>(entry: *mut MmSlot, mm: u64) -> u32 {
         set!(entry, cgroup_id = R::u64::<{ field::KERNFS_NODE_ID }>(node));
     }
     // An exec builds the new mm while the task still runs on the old one and bears the old name.
-    let in_exec =
-        R::u32::<{ field::TASK_PID }>(owner) == current_id() as u32 && R::u64::<{ field::TASK_MM }>(owner) != mm;
-    if in_exec { STATE_EXEC } else { STATE_NAMED }
+    if owner == current_task() && current_mm() != mm { STATE_EXEC } else { STATE_NAMED }
 }
 
 /// A fork claims the child's slot before the child has its process id; the first task that meets the mm later

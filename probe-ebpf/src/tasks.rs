@@ -4,12 +4,12 @@
 
 use probe_common::{
     lost,
-    task::{TASKS, TaskState, WAYS},
+    task::{NO_SLOT, TASKS, TaskState, WAYS},
 };
 
 use crate::{
-    kernel::current_id,
-    maps::{count_lost, get, set, task},
+    kernel::{current_id, current_start_ns},
+    maps::{attached_ns, count_lost, get, set, task},
 };
 
 /// Distance of the ways of a set: neighbours in pid order must not share one.
@@ -86,11 +86,22 @@ fn clear(entry: *mut TaskState) {
     set!(entry, fault_since_ns = 0);
     set!(entry, ioctl_since_ns = 0);
     set!(entry, context_path = 0);
-    set!(entry, soft_dirty_since_ns = 0);
+    set!(entry, inline_since_ns = 0);
+    set!(entry, inline_end_ns = 0);
+    set!(entry, inline_slot = NO_SLOT);
     set!(entry, holds[0].mm = 0);
     set!(entry, holds[1].mm = 0);
     set!(entry, windows[0].tlb = 0);
     set!(entry, windows[1].tlb = 0);
+}
+
+/// Counts an end whose beginning was not seen: as `older` if it may have been before the probes were attached, that is
+/// while they still were being attached, or in a task of before that has no books yet; else as `unseen`.
+#[inline(always)]
+pub(crate) fn count_orphan(known: bool, older: u32, unseen: u32) {
+    let attached = attached_ns();
+    let is_older = attached == 0 || (!known && current_start_ns() < attached);
+    count_lost(if is_older { older } else { unseen });
 }
 
 /// Marks something as open.

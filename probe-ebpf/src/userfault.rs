@@ -14,6 +14,7 @@ use crate::{
     kernel::{Reader, now_ns},
     maps::{UFFD_ERRORS, add_u64, at, count_lost, get, increment, set, slot},
     params, slots, tasks,
+    turn::Turn,
 };
 
 /// VM_UFFD_MISSING and VM_UFFD_WP, include/linux/mm.h, the same from 5.10 on; VM_UFFD_MINOR (5.13) has moved since.
@@ -22,8 +23,11 @@ const VM_UFFD_WP: u64 = 0x1000;
 
 /// A thread faulted and will wait for its handler.
 #[inline(always)]
-pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64) {
+pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
+    if turn == Turn::Again && get!(task, fault_since_ns) != 0 {
+        return;
+    }
     let vma = R::u64::<{ field::VM_FAULT_VMA }>(vmf);
     let slot_index = slots::of::<R>(task, R::u64::<{ field::VMA_MM }>(vma));
     if get!(task, fault_since_ns) != 0 {
@@ -47,14 +51,13 @@ pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64) {
 
 /// handle_userfault returned: the fault was resolved, or given up.
 #[inline(always)]
-pub(crate) fn fault_end() {
+pub(crate) fn fault_end(turn: Turn) {
     let now = now_ns();
-    let Some(task) = tasks::find() else {
-        return count_lost(lost::FAULT_END_WITHOUT_BEGIN);
-    };
+    let orphan = |known| turn.count_orphan(known, lost::FAULT_OLDER_THAN_ATTACH, lost::FAULT_END_WITHOUT_BEGIN);
+    let Some(task) = tasks::find() else { return orphan(false) };
     let since = get!(task, fault_since_ns);
     if since == 0 {
-        return count_lost(lost::FAULT_END_WITHOUT_BEGIN);
+        return orphan(true);
     }
     set!(task, fault_since_ns = 0);
     tasks::end(task, BUSY_FAULT);
@@ -72,8 +75,14 @@ pub(crate) fn fault_end() {
 
 /// userfaultfd_ioctl began.
 #[inline(always)]
-pub(crate) fn ioctl_begin(cmd: u64) {
+pub(crate) fn ioctl_begin(cmd: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
+    if turn == Turn::Again && get!(task, ioctl_since_ns) != 0 {
+        return;
+    }
+    if get!(task, ioctl_since_ns) != 0 {
+        count_lost(lost::IOCTL_OVERWRITTEN);
+    }
     set!(task, ioctl_cmd = cmd as u32);
     tasks::begin(task, BUSY_IOCTL);
     set!(task, ioctl_since_ns = now_ns());
@@ -81,14 +90,13 @@ pub(crate) fn ioctl_begin(cmd: u64) {
 
 /// userfaultfd_ioctl returned. The time is charged to the mm of the task that asked.
 #[inline(always)]
-pub(crate) fn ioctl_end(result: i64) {
+pub(crate) fn ioctl_end(result: i64, turn: Turn) {
     let now = now_ns();
-    let Some(task) = tasks::find() else {
-        return count_lost(lost::IOCTL_END_WITHOUT_BEGIN);
-    };
+    let orphan = |known| turn.count_orphan(known, lost::IOCTL_OLDER_THAN_ATTACH, lost::IOCTL_END_WITHOUT_BEGIN);
+    let Some(task) = tasks::find() else { return orphan(false) };
     let since = get!(task, ioctl_since_ns);
     if since == 0 {
-        return count_lost(lost::IOCTL_END_WITHOUT_BEGIN);
+        return orphan(true);
     }
     set!(task, ioctl_since_ns = 0);
     tasks::end(task, BUSY_IOCTL);

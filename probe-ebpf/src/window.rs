@@ -2,11 +2,12 @@
 
 use probe_common::{
     lost,
+    relocation::field,
     series::{
         FLUSH_FULL, FLUSH_PAGE, FLUSH_RANGE, INNER, OP_EXEC, OP_EXIT, OP_KTHREAD, OP_MPROTECT, OUTER, PATH_EXIT,
         PATH_MPROTECT, PATH_NUMA, PATH_OTHER, PATH_SOFT_DIRTY, PATH_UFFD_UNWP, PATH_UFFD_WP, PATH_ZAP, PATHS,
     },
-    task::{BUSY_CONTEXT, BUSY_WINDOW, TaskState},
+    task::{BUSY_CONTEXT, BUSY_WINDOW, NO_SLOT, TaskState},
 };
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     kernel::{Reader, current_mm, now_ns},
     maps::{add_u64, at, count_lost, get, increment, set, slot},
     operation, params, slots, tasks,
+    turn::Turn,
 };
 
 /// How a gather began.
@@ -28,27 +30,39 @@ pub(crate) enum Gather {
 }
 
 /// An mmu_gather began; `mm` counts it as a pending flush from now on.
+///
+/// An mmu_gather lives on its task's stack, which grows down. An open one at the same address or below belongs to a
+/// function that has returned: its end was not seen.
 #[inline(always)]
-pub(crate) fn open<R: Reader>(tlb: u64, mm: u64, gather: Gather) {
+pub(crate) fn open<R: Reader>(tlb: u64, mm: u64, gather: Gather, turn: Turn) {
     let Some(task) = tasks::current() else { return };
+    let (first, second) = (get!(task, windows[0].tlb), get!(task, windows[1].tlb));
+    if (gather == Gather::Vma || turn == Turn::Again) && (first == tlb || second == tlb) {
+        return;
+    }
+    if second != 0 && second <= tlb {
+        drop_window::<1>(task, lost::WINDOW_OVERWRITTEN);
+    }
+    if first != 0 && first <= tlb {
+        drop_window::<0>(task, lost::WINDOW_OVERWRITTEN);
+    }
     if get!(task, windows[0].tlb) == 0 {
-        open_in::<R, 0>(task, tlb, mm, gather);
-    } else if get!(task, windows[0].tlb) == tlb {
-        if gather == Gather::Vma {
-            return;
-        }
-        count_lost(lost::WINDOW_OVERWRITTEN);
-        open_in::<R, 0>(task, tlb, mm, gather);
-    } else if get!(task, windows[1].tlb) == 0 {
-        open_in::<R, 1>(task, tlb, mm, gather);
-    } else if get!(task, windows[1].tlb) == tlb {
-        if gather == Gather::Vma {
-            return;
-        }
-        count_lost(lost::WINDOW_OVERWRITTEN);
-        open_in::<R, 1>(task, tlb, mm, gather);
-    } else {
-        count_lost(lost::WINDOW_OVERFLOW);
+        return open_in::<R, 0>(task, tlb, mm, gather);
+    }
+    if get!(task, windows[1].tlb) != 0 {
+        drop_window::<1>(task, lost::WINDOW_OVERFLOW);
+    }
+    open_in::<R, 1>(task, tlb, mm, gather);
+}
+
+/// Gives up a window whose end was not seen, so that the books are right again from here on.
+#[inline(always)]
+fn drop_window<const I: usize>(task: *mut TaskState, reason: u32) {
+    count_lost(reason);
+    set!(task, windows[I].tlb = 0);
+    tasks::end(task, BUSY_WINDOW << I);
+    if let Some(entry) = slot(get!(task, windows[I].slot)) {
+        increment(at!(entry, windows_closed));
     }
 }
 
@@ -65,7 +79,45 @@ fn open_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64, mm: u64, g
     if let Some(entry) = slot(slot_index) {
         increment(at!(entry, windows_opened));
     }
-    set!(task, windows[I].since_ns = now_ns());
+    let now = now_ns();
+    set!(task, windows[I].since_ns = now);
+    compare_pending::<R>(mm, slot_index, gather == Gather::FullMm, now);
+}
+
+/// How long the kernel's count of pending flushes and ours must differ before that is no coincidence: between its
+/// change and ours another thread may look.
+const PENDING_PATIENCE_NS: u64 = 1_000_000_000;
+
+/// Compares the kernel's count of pending flushes with ours, right after both have changed.
+///
+/// Where nobody else can be in between (the mm is torn down, or it is that of a task alone), a difference is a mismatch
+/// at once. Elsewhere it is one when it has been there at every look for a second.
+#[inline(always)]
+fn compare_pending<R: Reader>(mm: u64, slot_index: u32, is_teardown: bool, now: u64) {
+    if params::has_pending() == 0 || slot_index == 0 {
+        return;
+    }
+    let Some(entry) = slot(slot_index) else { return };
+    let ours = get!(entry, windows_opened).wrapping_sub(get!(entry, windows_closed));
+    let difference = R::u32::<{ field::MM_TLB_FLUSH_PENDING }>(mm).wrapping_sub(ours);
+    if difference == get!(entry, pending_difference) {
+        if get!(entry, pending_differs_since_ns) != 0 {
+            set!(entry, pending_differs_since_ns = 0);
+        }
+        return;
+    }
+    let alone = is_teardown || (R::u32::<{ field::MM_USERS }>(mm) == 1 && current_mm() == mm);
+    let since = get!(entry, pending_differs_since_ns);
+    if since == 0 && !alone {
+        set!(entry, pending_differs_since_ns = now);
+    } else if alone || now.wrapping_sub(since) >= PENDING_PATIENCE_NS {
+        // What was not seen once stays a difference: it counts once.
+        set!(entry, pending_differs_since_ns = 0);
+        set!(entry, pending_difference = difference);
+        if difference != 0 {
+            count_lost(lost::PENDING_MISMATCH);
+        }
+    }
 }
 
 /// cp_flags, include/linux/mm.h, the same from 5.10 on.
@@ -114,14 +166,20 @@ const SINGLE_PAGE_FLUSH_CEILING: u64 = 33;
 
 /// A flush is complete.
 #[inline(always)]
-pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64, stride_shift: u64) {
+pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64, stride_shift: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
+    let seen = get!(task, flush_seen) != 0;
+    set!(task, flush_seen = u32::from(turn == Turn::First));
+    if turn == Turn::Again && seen {
+        return;
+    }
     let slot_index = slots::of::<R>(task, mm);
     let gathering = flushed_in::<0>(task, slot_index) | flushed_in::<1>(task, slot_index);
     let Some(entry) = slot(slot_index) else { return };
+    let is_inline = get!(task, inline_since_ns) != 0;
     let kind = if end == u64::MAX {
         FLUSH_FULL
-    } else if !gathering && end.wrapping_sub(start) == 4096 {
+    } else if !gathering && !is_inline && end.wrapping_sub(start) == 4096 {
         FLUSH_PAGE
     } else {
         FLUSH_RANGE
@@ -132,8 +190,9 @@ pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64, stride_shift: u6
         if pages <= SINGLE_PAGE_FLUSH_CEILING {
             add_u64(at!(entry, flush_pages), pages);
         }
-    } else if get!(task, soft_dirty_since_ns) != 0 && get!(task, soft_dirty_slot) == slot_index {
-        soft_dirty_closed(task, slot_index);
+    }
+    if is_inline {
+        inline_flushed(task, slot_index, kind == FLUSH_FULL);
     }
 }
 
@@ -151,21 +210,22 @@ fn flushed_in<const I: usize>(task: *mut TaskState, slot_index: u32) -> bool {
 
 /// An mmu_gather ended; the flush, if there was one, is complete and no longer pending.
 #[inline(always)]
-pub(crate) fn close(tlb: u64) {
-    let Some(task) = tasks::find() else {
-        return count_lost(lost::WINDOW_CLOSE_WITHOUT_OPEN);
-    };
-    if get!(task, windows[0].tlb) == tlb {
-        close_in::<0>(task);
-    } else if get!(task, windows[1].tlb) == tlb {
-        close_in::<1>(task);
-    } else {
-        count_lost(lost::WINDOW_CLOSE_WITHOUT_OPEN);
+pub(crate) fn close<R: Reader>(tlb: u64, turn: Turn) {
+    let found = tasks::find();
+    let known = found.is_some();
+    if let Some(task) = found {
+        if get!(task, windows[0].tlb) == tlb {
+            return close_in::<R, 0>(task, tlb);
+        }
+        if get!(task, windows[1].tlb) == tlb {
+            return close_in::<R, 1>(task, tlb);
+        }
     }
+    turn.count_orphan(known, lost::WINDOW_OLDER_THAN_ATTACH, lost::WINDOW_CLOSE_WITHOUT_OPEN);
 }
 
 #[inline(always)]
-fn close_in<const I: usize>(task: *mut TaskState) {
+fn close_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64) {
     let now = now_ns();
     let slot_index = get!(task, windows[I].slot);
     let since = get!(task, windows[I].since_ns);
@@ -178,6 +238,7 @@ fn close_in<const I: usize>(task: *mut TaskState) {
     }
     let Some(entry) = slot(slot_index) else { return };
     increment(at!(entry, windows_closed));
+    compare_pending::<R>(R::u64::<{ field::MMU_GATHER_MM }>(tlb), slot_index, false, now);
     if known == PATH_EXIT + 1 {
         // Only exit_mmap gathers a full mm, and nothing is gathered after it.
         slots::retire(get!(entry, mm));
@@ -207,47 +268,88 @@ fn path_of_operation(task: *mut TaskState) -> u32 {
     }
 }
 
-/// A function began that gives its path to the windows opened inside it.
+/// A function began that gives its path to the windows opened inside it, or changes page tables of `slot_index` (if it
+/// is known already) without a gather.
 #[inline(always)]
-pub(crate) fn enter_context(path: u32) {
+pub(crate) fn enter_context(path: u32, slot_index: u32, turn: Turn) {
     let Some(task) = tasks::current() else { return };
+    if turn == Turn::Again && get!(task, context_path) == path + 1 {
+        return;
+    }
     set!(task, context_path = path + 1);
-    set!(task, soft_dirty_since_ns = 0);
+    set!(task, inline_slot = slot_index);
+    set!(task, inline_end_ns = 0);
+    let is_inline = path == PATH_SOFT_DIRTY || params::inline_changes() != 0;
+    set!(task, inline_since_ns = if is_inline { now_ns() } else { 0 });
     tasks::begin(task, BUSY_CONTEXT);
 }
 
-/// That function ended.
+/// As [`enter_context`], where the VMA that will change is known.
 #[inline(always)]
-pub(crate) fn leave_context() {
+pub(crate) fn enter_context_of<R: Reader>(path: u32, mm: u64, turn: Turn) {
+    let Some(task) = tasks::current() else { return };
+    let slot_index = slots::of::<R>(task, mm);
+    enter_context(path, slot_index, turn);
+}
+
+/// That function ended; `changed` tells whether it went as far as changing page tables.
+#[inline(always)]
+pub(crate) fn leave_context(changed: bool) {
     let Some(task) = tasks::find() else { return };
+    let path = get!(task, context_path);
+    if changed && path != 0 && get!(task, inline_since_ns) != 0 {
+        inline_closed(task, path - 1);
+    }
     set!(task, context_path = 0);
-    set!(task, soft_dirty_since_ns = 0);
+    set!(task, inline_since_ns = 0);
     tasks::end(task, BUSY_CONTEXT);
 }
 
-/// clear_refs counts its window with inline helpers: it lasts from the moment it holds mmap_lock for write to the
-/// return of the one full flush at the end of the walk.
+/// mmap_lock was acquired inside such a function. What is counted inline is counted under that lock, so the time
+/// before was none of the window's.
 #[inline(always)]
-pub(crate) fn soft_dirty_opened(task: *mut TaskState, slot_index: u32, now: u64) {
-    if get!(task, context_path) == PATH_SOFT_DIRTY + 1 {
-        set!(task, soft_dirty_since_ns = now);
-        set!(task, soft_dirty_slot = slot_index);
+pub(crate) fn locked(task: *mut TaskState, slot_index: u32, write: bool, now: u64) {
+    if get!(task, inline_since_ns) != 0 && write == (get!(task, context_path) == PATH_SOFT_DIRTY + 1) {
+        set!(task, inline_since_ns = now);
+        set!(task, inline_slot = slot_index);
     }
 }
 
+/// A flush inside such a function. clear_refs ends with one of the whole mm, and only where it was about soft-dirty;
+/// what change_protection counts itself ends with its last flush.
 #[inline(always)]
-fn soft_dirty_closed(task: *mut TaskState, slot_index: u32) {
-    let since = get!(task, soft_dirty_since_ns);
-    set!(task, soft_dirty_since_ns = 0);
+fn inline_flushed(task: *mut TaskState, slot_index: u32, is_full: bool) {
+    let known = get!(task, inline_slot);
+    if known != NO_SLOT && known != slot_index {
+        return;
+    }
+    set!(task, inline_slot = slot_index);
+    set!(task, inline_end_ns = now_ns());
+    if is_full && get!(task, context_path) == PATH_SOFT_DIRTY + 1 {
+        inline_closed(task, PATH_SOFT_DIRTY);
+    }
+}
+
+/// A window that the kernel counts with inline helpers: from the lock, or the entry of the function that holds it
+/// already, to the return of the last flush, or of the function if nothing was to be flushed.
+#[inline(always)]
+fn inline_closed(task: *mut TaskState, path: u32) {
+    let since = get!(task, inline_since_ns);
+    let flushed = get!(task, inline_end_ns);
+    let slot_index = get!(task, inline_slot);
+    set!(task, inline_since_ns = 0);
     let Some(entry) = slot(slot_index) else { return };
-    increment(at!(entry, windows_opened));
-    increment(at!(entry, windows_closed));
-    let Some(open) = emit::elapsed(since, now_ns()) else { return };
-    emit::duration(slot_index, OUTER + PATH_SOFT_DIRTY, open);
-    emit::duration(slot_index, INNER + PATH_SOFT_DIRTY, open);
+    if path as usize >= PATHS.len() {
+        return;
+    }
+    let Some(open) = emit::elapsed(since, if flushed != 0 { flushed } else { now_ns() }) else { return };
+    emit::duration(slot_index, OUTER + path, open);
+    if flushed != 0 {
+        emit::duration(slot_index, INNER + path, open);
+    }
     if open >= params::record_window_ns() {
         let operation = operation::current(task, get!(entry, mm), true);
-        emit::record(slot_index, OUTER + PATH_SOFT_DIRTY, operation, since, open);
+        emit::record(slot_index, OUTER + path, operation, since, open);
     }
 }
 

@@ -19,10 +19,13 @@ use aya::{
 use probe_common::params;
 
 use crate::{
-    cli::Way,
+    cli::{self, Way},
     config,
     failure::Failure,
-    plan::{Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, NOT_NEEDED, Plan, Tier, has, syscall_operations},
+    plan::{
+        Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, LockWay, NOT_NEEDED, Plan, Tier, has,
+        syscall_operations,
+    },
 };
 
 /// The kernel object of this build.
@@ -50,6 +53,8 @@ pub struct Allowed {
     pub tp_btf: bool,
     /// raw_tracepoint.
     pub raw_tracepoint: bool,
+    /// The only way of telling mmap_lock's events, if not all may be tried.
+    pub lock: Option<LockWay>,
 }
 
 impl Thresholds {
@@ -70,11 +75,19 @@ impl Thresholds {
 }
 
 impl Allowed {
-    /// All but these.
+    /// As the command line has it.
     #[must_use]
-    pub fn all_but(without: &[Way]) -> Self {
-        let allowed = |way| !without.contains(&way);
-        Self { fentry: allowed(Way::Fentry), tp_btf: allowed(Way::TpBtf), raw_tracepoint: allowed(Way::RawTracepoint) }
+    pub fn of(args: &cli::ProbeArgs) -> Self {
+        let allowed = |way| !args.without.contains(&way);
+        Self {
+            fentry: allowed(Way::Fentry),
+            tp_btf: allowed(Way::TpBtf),
+            raw_tracepoint: allowed(Way::RawTracepoint),
+            lock: args.mmap_lock.map(|way| match way {
+                cli::LockWay::Tracepoints => LockWay::Tracepoints,
+                cli::LockWay::Rwsem => LockWay::Rwsem,
+            }),
+        }
     }
 }
 
@@ -84,15 +97,22 @@ pub struct Loaded {
     pub ebpf: Ebpf,
     /// Tens of megabytes: given up as soon as everything is attached.
     btf: Option<Btf>,
-    programs: BTreeMap<&'static str, RawFd>,
+    programs: BTreeMap<&'static str, Vec<RawFd>>,
 }
 
 impl Loaded {
-    /// File descriptor of each attached hook's program.
+    /// File descriptors of each attached hook's programs.
     #[must_use]
-    pub fn programs(&self) -> BTreeMap<&'static str, RawFd> {
+    pub fn programs(&self) -> BTreeMap<&'static str, Vec<RawFd>> {
         self.programs.clone()
     }
+}
+
+/// Instructions that the verifier looked at for each loaded program; none where the kernel does not tell (before 5.16).
+#[must_use]
+pub fn verified(loaded: &Loaded) -> BTreeMap<String, Option<u32>> {
+    let programs = loaded.ebpf.programs().filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?)));
+    programs.map(|(name, info)| (name, info.verified_instruction_count())).collect()
 }
 
 /// Makes the maps and prepares the programs; nothing is attached yet. `object` is a file to use instead of the
@@ -120,6 +140,9 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
         (params::HAS_MM_OWNER, u32::from(plan.has_mm_owner)),
         (params::HAS_CTX_ID, u32::from(plan.has_ctx_id)),
         (params::HAS_CGROUP, u32::from(plan.has_cgroup)),
+        (params::HAS_STACK_REGS, u32::from(plan.has_stack_regs)),
+        (params::INLINE_CHANGES, u32::from(plan.inline_changes)),
+        (params::HAS_PENDING, u32::from(plan.has_pending)),
     ];
     let mut loader = EbpfLoader::new();
     loader
@@ -148,21 +171,24 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
     let Loaded { ebpf, btf, programs } = loaded;
     let btf = &btf.take().ok_or_else(|| Failure::System("attached already".to_owned()))?;
     let mut hooks: Vec<HookState> = Vec::with_capacity(HOOKS.len());
+    let mut lock: Option<BTreeMap<&'static str, HookState>> = None;
     for (hook, decision) in HOOKS.iter().zip(&plan.decisions) {
         let state = match decision {
-            Decision::Absent(reason) => HookState::Absent(reason.clone()),
-            Decision::Attach => {
-                match (hook.stands_in_for.filter(|name| has(&hooks, name)), end_missing(hook, &hooks)) {
-                    (Some(name), _) => HookState::Absent(format!("{NOT_NEEDED}{name} is attached")),
-                    (None, Some(reason)) => HookState::Absent(reason),
-                    (None, None) => attach_hook(ebpf, hook, btf, allowed),
-                }
+            _ if hook.way.is_some() => {
+                let states = lock.get_or_insert_with(|| attach_lock(ebpf, plan, btf, allowed));
+                states.remove(hook.name).unwrap_or_else(|| HookState::Absent("not tried".to_owned()))
             }
+            _ if hook.stands_in_for.is_some_and(|name| has(&hooks, name)) => {
+                HookState::Absent(format!("{NOT_NEEDED}{} is attached", hook.stands_in_for.unwrap_or_default()))
+            }
+            Decision::Absent(reason) => HookState::Absent(reason.clone()),
+            Decision::Attach => match end_missing(hook, &hooks) {
+                Some(reason) => HookState::Absent(reason),
+                None => attach_hook(ebpf, hook, btf, allowed, plan.second_programs),
+            },
         };
-        if let HookState::Attached(_) = state
-            && let Some(fd) = program_fd(ebpf, hook)
-        {
-            programs.insert(hook.name, fd);
+        if let HookState::Attached(_) = state {
+            programs.insert(hook.name, program_fds(ebpf, hook));
         }
         tracing::debug!(hook = hook.name, ?state, "hook");
         hooks.push(state);
@@ -180,6 +206,80 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
     Ok(hooks)
 }
 
+/// Attaches the best of the ways of telling mmap_lock's events of which everything can be attached: half a way would
+/// count releases of locks that nobody took.
+fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: Allowed) -> BTreeMap<&'static str, HookState> {
+    let mut states = BTreeMap::new();
+    let mut chosen: Option<LockWay> = None;
+    for way in plan.lock_ways {
+        let ruled_out = allowed.lock.is_some_and(|only| only != way);
+        let hooks = || HOOKS.iter().zip(&plan.decisions).filter(|(hook, _)| hook.way == Some(way));
+        if let Some(better) = chosen {
+            let reason = format!("{NOT_NEEDED}{} are attached", better.name());
+            states.extend(hooks().map(|(hook, _)| (hook.name, HookState::Absent(reason.clone()))));
+            continue;
+        }
+        let planned = hooks().find_map(|(hook, decision)| match decision {
+            Decision::Absent(reason) => Some((hook.name, reason.clone())),
+            Decision::Attach => None,
+        });
+        let mut failed =
+            if ruled_out { Some(("--mmap-lock", "another way was asked for".to_owned())) } else { planned };
+        let mut attached = Vec::new();
+        for (hook, _) in hooks().filter(|_| failed.is_none()) {
+            match attach_hook(ebpf, hook, btf, allowed, plan.second_programs) {
+                HookState::Attached(tier) => attached.push((hook, tier)),
+                HookState::Absent(reason) => {
+                    failed = Some((hook.name, reason));
+                    break;
+                }
+            }
+        }
+        let Some((failing, reason)) = failed else {
+            states.extend(attached.iter().map(|(hook, tier)| (hook.name, HookState::Attached(*tier))));
+            chosen = Some(way);
+            continue;
+        };
+        attached.iter().for_each(|(hook, _)| detach_hook(ebpf, hook));
+        for (hook, decision) in hooks() {
+            let own = match decision {
+                Decision::Absent(reason) => reason.clone(),
+                Decision::Attach if hook.name == failing || ruled_out => reason.clone(),
+                Decision::Attach => format!("{failing}{END_ABSENT}{reason}"),
+            };
+            states.insert(hook.name, HookState::Absent(own));
+        }
+    }
+    if let Some(way) = chosen {
+        // What failed before a way was found is not missed.
+        for state in states.values_mut() {
+            if let HookState::Absent(reason) = state
+                && !reason.starts_with(NOT_NEEDED)
+            {
+                *state = HookState::Absent(format!("{NOT_NEEDED}{} are attached (absent: {reason})", way.name()));
+            }
+        }
+    }
+    states
+}
+
+/// Takes back a hook of a way that is not complete.
+fn detach_hook(ebpf: &mut Ebpf, hook: &Hook) {
+    for name in program_names(hook) {
+        let unloaded = match ebpf.program_mut(&name) {
+            Some(Program::FEntry(program)) => program.unload(),
+            Some(Program::FExit(program)) => program.unload(),
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::RawTracePoint(program)) => program.unload(),
+            _ => Ok(()),
+        };
+        // A program that was never loaded says so.
+        if let Err(error) = unloaded {
+            tracing::debug!(hook = hook.name, %error, "unload");
+        }
+    }
+}
+
 /// Why a beginning is of no use, if its end is absent.
 fn end_missing(hook: &Hook, hooks: &[HookState]) -> Option<String> {
     let end = hook.needs?;
@@ -190,15 +290,22 @@ fn end_missing(hook: &Hook, hooks: &[HookState]) -> Option<String> {
     }
 }
 
-fn program_fd(ebpf: &Ebpf, hook: &Hook) -> Option<RawFd> {
-    [Some(hook.program), hook.raw_program]
-        .into_iter()
-        .flatten()
-        .find_map(|name| Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd()))
+fn program_fds(ebpf: &Ebpf, hook: &Hook) -> Vec<RawFd> {
+    program_names(hook).filter_map(|name| Some(ebpf.program(&name)?.fd().ok()?.as_fd().as_raw_fd())).collect()
+}
+
+/// Every program that a hook may have, loaded or not.
+fn program_names(hook: &Hook) -> impl Iterator<Item = String> {
+    [Some(hook.program), hook.raw_program].into_iter().flatten().flat_map(|name| [name.to_owned(), second(name)])
+}
+
+/// The program that steps in where a hook's first one was skipped.
+fn second(name: &str) -> String {
+    format!("{name}_again")
 }
 
 /// Tries the tiers of one hook, best first.
-fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed) -> HookState {
+fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed, twice: bool) -> HookState {
     let (first, switch, tier) = match hook.kind {
         HookKind::Entry => (allowed.fentry, "fentry", Tier::F),
         HookKind::Exit => (allowed.fentry, "fexit", Tier::F),
@@ -206,7 +313,7 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed) -> Hoo
     };
     let mut reasons = Vec::new();
     if first {
-        match attach_program(ebpf, hook.program, hook, btf) {
+        match attach_programs(ebpf, hook.program, hook, btf, twice) {
             Ok(()) => return HookState::Attached(tier),
             Err(error) => reasons.push(format!("{switch} {}", refusal(&error))),
         }
@@ -215,7 +322,7 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed) -> Hoo
     }
     if let Some(raw) = hook.raw_program {
         if allowed.raw_tracepoint {
-            match attach_program(ebpf, raw, hook, btf) {
+            match attach_programs(ebpf, raw, hook, btf, twice) {
                 Ok(()) => return HookState::Attached(tier),
                 Err(error) => reasons.push(format!("raw_tracepoint {}", refusal(&error))),
             }
@@ -224,6 +331,21 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed) -> Hoo
         }
     }
     HookState::Absent(reasons.join("; "))
+}
+
+/// Attaches a program, and its second one so that it runs after it: of the programs of a function the last attached runs
+/// first (kernel/bpf/trampoline.c, hlist_add_head), of those of a tracepoint the first (kernel/tracepoint.c, func_add).
+fn attach_programs(ebpf: &mut Ebpf, name: &str, hook: &Hook, btf: &Btf, twice: bool) -> Result<(), ProgramError> {
+    let second = second(name);
+    if !twice || ebpf.program(&second).is_none() {
+        return attach_program(ebpf, name, hook, btf);
+    }
+    let (earlier, later) = match hook.kind {
+        HookKind::Tracepoint => (name, second.as_str()),
+        HookKind::Entry | HookKind::Exit => (second.as_str(), name),
+    };
+    attach_program(ebpf, earlier, hook, btf)?;
+    attach_program(ebpf, later, hook, btf)
 }
 
 fn attach_program(ebpf: &mut Ebpf, name: &str, hook: &Hook, btf: &Btf) -> Result<(), ProgramError> {

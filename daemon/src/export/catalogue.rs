@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use probe_common::lost::{MEANINGS, REASONS};
+
 use super::families::{self, Collect};
 use crate::plan::{self, HookState};
 
@@ -52,9 +54,18 @@ impl Family {
     }
 }
 
-const LOCK: &[&[&str]] = &[&["mmap_lock_acquire_returned", "mmap_lock_released"]];
-const WAIT: &[&[&str]] = &[&["contention_begin", "contention_end"]];
-const LOCK_OR_WAIT: &[&[&str]] = &[LOCK[0], WAIT[0]];
+// The functions of rw_semaphore are attached all together or not at all.
+const LOCK: &[&[&str]] = &[&["mmap_lock_acquire_returned", "mmap_lock_released"], &["down_read", "up_read"]];
+const WAIT: &[&[&str]] = &[
+    &["contention_begin", "contention_end"],
+    &[
+        "rwsem_down_read_slowpath",
+        "rwsem_down_read_slowpath:exit",
+        "rwsem_down_write_slowpath",
+        "rwsem_down_write_slowpath:exit",
+    ],
+];
+const LOCK_OR_WAIT: &[&[&str]] = &[LOCK[0], LOCK[1], WAIT[0], WAIT[1]];
 const WINDOWS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu"]];
 const FLUSHES: &[&[&str]] = &[&["flush_tlb_mm_range"], &["tlb_flush"]];
 const FAULTS: &[&[&str]] = &[&["handle_userfault", "handle_userfault:exit"]];
@@ -110,6 +121,8 @@ families! {
         "Events that a hook's program could not see because it was running on that CPU already";
     "mmscope_lost_total" Counter ["reason"] "one for each reason" &[], lost,
         "What the probes lost, by reason";
+    "mmscope_kernel_pending_mismatch_total" Counter [] "1" WINDOWS, pending_mismatches,
+        "Looks at which mm->tlb_flush_pending differed from the windows that mmscope has open on that mm: something was not seen";
     "mmscope_records_total" Counter [] "1" &[], records,
         "Single events over their record threshold";
     "mmscope_map_entries" Gauge ["map"] "one for each map" &[], map_entries,
@@ -134,6 +147,12 @@ families! {
         "Maximum number of open file descriptors";
     "process_start_time_seconds" Gauge [] "1" &[], process_start,
         "Start time of the process since unix epoch in seconds";
+}
+
+/// Whether the family of this name can be measured with these hooks.
+#[must_use]
+pub fn is_measured(family: &str, hooks: &[HookState]) -> bool {
+    CATALOGUE.iter().any(|known| known.name == family && known.is_measured(hooks))
 }
 
 /// The catalogue as a page of documentation: docs/metrics.md is this text.
@@ -161,6 +180,10 @@ pub fn markdown() -> String {
             needs.join(" or "),
             family.help
         );
+    }
+    page.push_str("\n## Reasons of mmscope_lost_total\n\n| reason | meaning |\n|---|---|\n");
+    for (reason, meaning) in REASONS.iter().zip(MEANINGS) {
+        let _ = writeln!(page, "| {reason} | {} |", meaning.trim().trim_end_matches('.'));
     }
     page
 }

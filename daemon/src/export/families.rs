@@ -199,6 +199,12 @@ pub(super) fn lost(snapshot: &Snapshot, sink: Sink<'_>) {
     }
 }
 
+pub(super) fn pending_mismatches(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(mismatches) = snapshot.pending_mismatches {
+        sink(&[], Value::Whole(mismatches));
+    }
+}
+
 pub(super) fn records(snapshot: &Snapshot, sink: Sink<'_>) {
     sink(&[], Value::Whole(snapshot.records));
 }

@@ -4,5 +4,5 @@ mod catalogue;
 mod families;
 mod text;
 
-pub use catalogue::{CATALOGUE, Family, Kind, markdown};
+pub use catalogue::{CATALOGUE, Family, Kind, is_measured, markdown};
 pub use text::{Format, render};

@@ -198,6 +198,7 @@ mod tests {
             subjects: [(subject, counts)].into(),
             hooks: vec![state; HOOKS.len()],
             lost: vec![0; probe_common::lost::COUNT],
+            pending_mismatches: Some(0),
             ..Snapshot::default()
         })
     }

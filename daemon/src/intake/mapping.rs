@@ -67,6 +67,16 @@ impl<T: FromBytes + IntoBytes> Mapping<T> {
         self.word(index, word).load(Ordering::Acquire)
     }
 
+    /// Overwrites one 64-bit word of an entry.
+    pub(super) fn write_word(&self, index: u32, word: usize, value: u64) {
+        self.word(index, word).store(value, Ordering::Release);
+    }
+
+    /// Adds to a word to which the kernel side may be adding too.
+    pub(super) fn add_to_word(&self, index: u32, word: usize, value: u64) {
+        self.word(index, word).fetch_add(value, Ordering::Relaxed);
+    }
+
     /// A copy of an entry, each word as it was at some moment of the copying.
     pub(super) fn read(&self, index: u32) -> T {
         let mut value = T::new_zeroed();

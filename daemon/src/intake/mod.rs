@@ -47,10 +47,17 @@ const DEAD_LOOKS: u32 = 2;
 /// Looks for which an exec may leave its new mm without a name.
 const EXEC_LOOKS: u32 = 5;
 
+/// Looks between two searches for tasks that went away with something open.
+const TASK_LOOKS: u64 = 16;
+
 /// Words that are looked at before a whole entry is copied.
 const STATE_WORD: usize = offset_of!(MmSlot, state) / 8;
 const SERIES_WORD: usize = offset_of!(Row, series) / 8;
 const BUSY_WORD: usize = offset_of!(TaskState, busy) / 8;
+/// The word that holds the count of closed windows, and where in it.
+const CLOSED_WORD: usize = offset_of!(MmSlot, windows_closed) / 8;
+const CLOSED_SHIFT: usize = offset_of!(MmSlot, windows_closed) % 8 * 8;
+const ID_WORD: usize = offset_of!(TaskState, id) / 8;
 const _: () = assert!(offset_of!(MmSlot, state) % 8 == 4, "the upper half on a little-endian machine");
 const _: () = assert!(offset_of!(Row, series) % 8 == 4, "the upper half");
 const _: () = assert!(offset_of!(TaskState, busy) % 8 == 0, "the lower half");
@@ -97,6 +104,8 @@ pub struct Observation {
     pub mms: Vec<MmObservation>,
     /// Losses since the start, by the reasons of `probe_common::lost`.
     pub lost: Vec<u64>,
+    /// Looks at which the kernel's count of pending flushes differed from ours, since the start.
+    pub pending_mismatches: u64,
     /// Tables.
     pub tables: Vec<TableFigures>,
     /// What the kernel says of each attached program.
@@ -111,6 +120,7 @@ pub struct Intake {
     rows: Mapping<Row>,
     tasks: Mapping<TaskState>,
     lost: Mapping<u64>,
+    attached_ns: Mapping<u64>,
     index: HashMap<MapData, u64, u32>,
     errors: HashMap<MapData, [u8; 8], u64>,
     free_slots: Stack<MapData, u32>,
@@ -125,8 +135,11 @@ pub struct Intake {
     /// As of the last look.
     slots_in_use: u32,
     rows_in_use: u32,
-    programs: BTreeMap<&'static str, RawFd>,
+    programs: BTreeMap<&'static str, Vec<RawFd>>,
     own_tgid: u32,
+    /// Tasks that had something open when tasks were last looked for, by entry.
+    task_books: BTreeMap<u32, u64>,
+    looks: u64,
 }
 
 impl Intake {
@@ -143,7 +156,8 @@ impl Intake {
             slots,
             rows,
             tasks: mapped(ebpf, "TASK_STATES", TASKS)?,
-            lost: mapped(ebpf, "LOST", lost::COUNT as u32)?,
+            lost: mapped(ebpf, "LOST", lost::COUNTERS)?,
+            attached_ns: mapped(ebpf, "ATTACHED_NS", 1)?,
             index: typed(ebpf, "MM_INDEX")?,
             errors: typed(ebpf, "UFFD_ERRORS")?,
             free_slots: typed(ebpf, "FREE_SLOTS")?,
@@ -158,6 +172,8 @@ impl Intake {
             rows_in_use: 0,
             programs: BTreeMap::new(),
             own_tgid: std::process::id(),
+            task_books: BTreeMap::new(),
+            looks: 0,
         };
         // Slot 0 is nobody's; its rows have fixed places.
         for series in 0..SERIES as u32 {
@@ -169,9 +185,11 @@ impl Intake {
         Ok(intake)
     }
 
-    /// The programs whose own figures are read at each tick.
-    pub fn watch(&mut self, programs: BTreeMap<&'static str, RawFd>) {
+    /// Everything is attached: the programs whose own figures are read at each tick, and the time (CLOCK_MONOTONIC,
+    /// nanoseconds) from which on what ends without a beginning was missed and not only older.
+    pub fn attached(&mut self, programs: BTreeMap<&'static str, Vec<RawFd>>, now_ns: u64) {
         self.programs = programs;
+        self.attached_ns.write(0, &now_ns);
     }
 
     /// Pushes entries never used before, so that enough are free.
@@ -193,13 +211,18 @@ impl Intake {
         self.look_at_rows(&mut counts);
         self.look_at_errors(&mut counts);
         let mms = self.name(counts);
+        self.looks += 1;
+        if self.looks.is_multiple_of(TASK_LOOKS) {
+            self.look_for_tasks();
+        }
         self.free(&dead);
         if let Err(error) = self.hand_out() {
             tracing::warn!(%error, "cannot hand out table entries");
         }
         Observation {
             mms,
-            lost: (0..self.lost.len()).map(|reason| self.lost.read(reason)).collect(),
+            lost: (0..lost::COUNT as u32).map(|reason| self.lost.read(reason)).collect(),
+            pending_mismatches: self.lost.read(lost::PENDING_MISMATCH),
             tables: self.table_figures(),
             programs: programs::read(Path::new("/proc/self/fdinfo"), &self.programs),
             records: self.drain(),
@@ -272,6 +295,33 @@ impl Intake {
             self.slots.write(index, &MmSlot::new_zeroed());
             self.slot_books[index as usize] = SlotBook::new();
             let _ = self.free_slots.push(index, 0);
+        }
+    }
+
+    /// Frees the entries of tasks that are gone with something open: its end was not seen. An entry that is met twice in a
+    /// row may belong to one.
+    fn look_for_tasks(&mut self) {
+        let last = std::mem::take(&mut self.task_books);
+        for index in 0..self.tasks.len() {
+            if self.tasks.read_word(index, BUSY_WORD) as u32 == 0 {
+                continue;
+            }
+            let id = self.tasks.read_word(index, ID_WORD);
+            if last.get(&index) == Some(&id) && !task_exists(id) {
+                self.close_windows(&self.tasks.read(index));
+                self.tasks.write_word(index, ID_WORD, 0);
+                self.tasks.write_word(index, BUSY_WORD, 0);
+                self.lost.add_to_word(lost::ABANDONED, 0, 1);
+            } else {
+                self.task_books.insert(index, id);
+            }
+        }
+    }
+
+    /// The windows of a task that is gone are not open any more.
+    fn close_windows(&self, task: &TaskState) {
+        for window in task.windows.iter().filter(|window| window.tlb != 0 && window.slot < SLOTS) {
+            self.slots.add_to_word(window.slot, CLOSED_WORD, 1 << CLOSED_SHIFT);
         }
     }
 
@@ -371,6 +421,11 @@ fn error_key(bytes: &[u8; 8]) -> ErrorKey {
 
 fn process_exists(tgid: u32) -> bool {
     Path::new("/proc").join(tgid.to_string()).exists()
+}
+
+/// `id` has the process in its upper half and the thread in its lower, as the kernel side has them.
+fn task_exists(id: u64) -> bool {
+    Path::new("/proc").join((id >> 32).to_string()).join("task").join((id as u32).to_string()).exists()
 }
 
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map, Failure> {

@@ -8,16 +8,27 @@ use std::{collections::BTreeMap, fs, os::fd::RawFd, path::Path};
 pub struct ProgramFigures {
     /// Runs and their nanoseconds, while the statistics are on.
     pub runs: Option<(u64, u64)>,
-    /// Runs that were skipped because the program was running on that CPU; kernels from 5.12 on tell.
+    /// Events that it could not see because it was running on that CPU; kernels from 5.12 on tell. Where a second program
+    /// steps in, at most those that it could not see either.
     pub misses: Option<u64>,
 }
 
 /// Reads all programs below `root`, /proc/self/fdinfo.
-pub(super) fn read(root: &Path, programs: &BTreeMap<&'static str, RawFd>) -> BTreeMap<&'static str, ProgramFigures> {
-    programs
-        .iter()
-        .filter_map(|(&name, fd)| Some((name, parse(&fs::read_to_string(root.join(fd.to_string())).ok()?))))
-        .collect()
+pub(super) fn read(
+    root: &Path,
+    programs: &BTreeMap<&'static str, Vec<RawFd>>,
+) -> BTreeMap<&'static str, ProgramFigures> {
+    let figures = |fd: &RawFd| Some(parse(&fs::read_to_string(root.join(fd.to_string())).ok()?));
+    programs.iter().filter_map(|(&name, fds)| Some((name, fds.iter().filter_map(figures).reduce(join)?))).collect()
+}
+
+/// A hook's figures from those of its two programs.
+fn join(one: ProgramFigures, other: ProgramFigures) -> ProgramFigures {
+    let sum = |(runs, ns): (u64, u64), (more, more_ns): (u64, u64)| (runs + more, ns + more_ns);
+    ProgramFigures {
+        runs: one.runs.zip(other.runs).map(|(one, other)| sum(one, other)).or(one.runs).or(other.runs),
+        misses: one.misses.zip(other.misses).map(|(one, other)| one.min(other)),
+    }
 }
 
 fn parse(fdinfo: &str) -> ProgramFigures {
@@ -33,6 +44,12 @@ fn parse(fdinfo: &str) -> ProgramFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_one_of_two_programs_saw_is_no_miss() {
+        let figures = |runs, misses| ProgramFigures { runs: Some((runs, 2 * runs)), misses: Some(misses) };
+        assert_eq!(join(figures(10, 3), figures(9, 1)), figures(19, 1));
+    }
 
     #[test]
     fn fdinfo_is_read() {

@@ -177,6 +177,12 @@ impl<'a> Btf<'a> {
         (offset % 8 == 0).then_some(offset / 8)
     }
 
+    /// Size of a struct, bytes.
+    #[must_use]
+    pub fn size(&self, structure: &str) -> Option<u32> {
+        Some(self.find(structure, KIND_STRUCT)?.value)
+    }
+
     /// Bit offset and type of a member that is no bit-field.
     fn member(&self, ty: Type<'a>, name: &str, depth: u32) -> Option<(u32, u32)> {
         if depth > DEPTH || !matches!(ty.kind(), KIND_STRUCT | KIND_UNION) {
@@ -327,6 +333,7 @@ mod tests {
     fn members_are_found_through_anonymous_structs() {
         let bytes = sample();
         let btf = Btf::parse(&bytes).unwrap();
+        assert_eq!(btf.size("outer"), Some(12));
         assert_eq!(btf.member_offset("outer", "x"), Some(0));
         assert_eq!(btf.member_offset("outer", "in.b"), Some(8));
         assert_eq!(btf.member_offset("outer", "in.c"), None);

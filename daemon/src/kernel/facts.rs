@@ -14,6 +14,8 @@ pub struct Wanted<'a> {
     pub tracepoints: &'a [&'a str],
     /// Members: struct and path.
     pub members: &'a [(&'a str, &'a str)],
+    /// Structs whose size matters.
+    pub structs: &'a [&'a str],
     /// BPF helpers, by their enumerator in `bpf_func_id` without `BPF_FUNC_`.
     pub helpers: &'a [&'a str],
 }
@@ -29,8 +31,17 @@ pub struct KernelFacts {
     pub tracepoints: BTreeMap<String, String>,
     /// Byte offsets of the wanted members that exist, by `struct.path`.
     pub members: BTreeMap<String, u32>,
+    /// Sizes of the wanted structs, bytes.
+    #[serde(default)]
+    pub sizes: BTreeMap<String, u32>,
     /// The wanted helpers that exist.
     pub helpers: Vec<String>,
+    /// Whether a task can be preempted inside the kernel; none where the kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preempts: Option<bool>,
+    /// Size of a task's kernel stack, bytes, from the first task's in the symbol table; none where that is not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_bytes: Option<u32>,
 }
 
 /// Why a kernel's facts could not be read.
@@ -74,7 +85,15 @@ impl KernelFacts {
             _ => FactsError::Unreadable { path: name.clone(), error },
         })?;
         let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
-        Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })
+        let mut facts =
+            Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })?;
+        let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+        facts.preempts = preempts(&text("sys/kernel/debug/sched/preempt"), &text("proc/sys/kernel/version"));
+        if facts.helpers.len() < wanted.helpers.len() {
+            // Only then it matters, and the table is long.
+            facts.stack_bytes = stack_bytes(&text("proc/kallsyms"));
+        }
+        Ok(facts)
     }
 
     /// Takes the facts out of a kernel's BTF.
@@ -103,6 +122,13 @@ impl KernelFacts {
                     Some((format!("{structure}.{path}"), btf.member_offset(structure, path)?))
                 })
                 .collect(),
+            sizes: wanted
+                .structs
+                .iter()
+                .filter_map(|structure| Some(((*structure).to_owned(), btf.size(structure)?)))
+                .collect(),
+            preempts: None,
+            stack_bytes: None,
             helpers: wanted
                 .helpers
                 .iter()
@@ -110,5 +136,59 @@ impl KernelFacts {
                 .map(|name| (*name).to_owned())
                 .collect(),
         })
+    }
+}
+
+/// `modes` is the scheduler's list with the mode that is on in brackets ("none voluntary full (lazy)"), `version` what
+/// the kernel says of its build, where preemption is named if it was built in.
+fn preempts(modes: &str, version: &str) -> Option<bool> {
+    if let Some((_, rest)) = modes.split_once('(') {
+        return Some(rest.starts_with("full") || rest.starts_with("lazy"));
+    }
+    if version.is_empty() || version.contains("PREEMPT_DYNAMIC") {
+        return None;
+    }
+    Some(version.contains("PREEMPT"))
+}
+
+/// The linker script puts the first task's stack, and nothing else, between these two
+/// (INIT_TASK_DATA in include/asm-generic/vmlinux.lds.h).
+const STACK_BEGIN: &str = "__start_init_task";
+const STACK_END: &str = "__end_init_task";
+
+fn stack_bytes(kallsyms: &str) -> Option<u32> {
+    let address = |wanted: &str| {
+        kallsyms.lines().find_map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let address = u64::from_str_radix(words.next()?, 16).ok()?;
+            (words.nth(1)? == wanted).then_some(address)
+        })
+    };
+    let bytes = address(STACK_END)?.checked_sub(address(STACK_BEGIN)?)?;
+    // Zero addresses are what those see who may not see them.
+    u32::try_from(bytes).ok().filter(|&bytes| bytes.is_power_of_two())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{preempts, stack_bytes};
+
+    #[test]
+    fn preemption_is_the_scheduler_s_mode_or_the_build_s() {
+        assert_eq!(preempts("none voluntary full (lazy) ", ""), Some(true));
+        assert_eq!(preempts("none (voluntary) full ", "#1 SMP PREEMPT_DYNAMIC"), Some(false));
+        assert_eq!(preempts("", "#1 SMP PREEMPT_RT Debian"), Some(true));
+        assert_eq!(preempts("", "#1 SMP Debian"), Some(false));
+        assert_eq!(preempts("", "#1 SMP PREEMPT_DYNAMIC Debian"), None);
+    }
+
+    #[test]
+    fn the_stack_lies_between_two_symbols() {
+        let table = "ffffffffb4200000 D init_thread_union\nffffffffb4200000 D __start_init_task\n\
+                     ffffffffb4204000 D __end_init_task\n";
+        assert_eq!(stack_bytes(table), Some(16384));
+        let hidden = "0000000000000000 D __start_init_task\n0000000000000000 D __end_init_task\n";
+        assert_eq!(stack_bytes(hidden), None);
+        assert_eq!(stack_bytes(""), None);
     }
 }

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub hooks: Vec<HookState>,
     /// Losses by reason.
     pub lost: Vec<u64>,
+    /// Looks at which the kernel's count of pending flushes differed from ours; none where it cannot be read.
+    pub pending_mismatches: Option<u64>,
     /// Tables of the kernel side.
     pub tables: Vec<TableFigures>,
     /// What the kernel says of each attached program.

@@ -2,6 +2,8 @@
 
 use probe_common::relocation::{arg, field};
 
+use crate::kernel::KernelFacts;
+
 /// Where a hook sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookKind {
@@ -11,6 +13,26 @@ pub enum HookKind {
     Exit,
     /// A tracepoint, by tp_btf, or by raw_tracepoint where that is refused.
     Tracepoint,
+}
+
+/// A way to tell the events of mmap_lock. It takes all hooks of a way, or it is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockWay {
+    /// The tracepoints of 5.11 and later.
+    Tracepoints,
+    /// The functions of rw_semaphore, which every kernel has.
+    Rwsem,
+}
+
+impl LockWay {
+    /// As doctor calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tracepoints => "the mmap_lock tracepoints",
+            Self::Rwsem => "the rw_semaphore functions",
+        }
+    }
 }
 
 /// One form of a hook: an argument list as BTF has it, and where in it the probes' arguments stand.
@@ -38,6 +60,8 @@ pub struct Hook {
     pub stands_in_for: Option<&'static str>,
     /// A beginning is of no use without its end: attached only when the hook of this name is.
     pub needs: Option<&'static str>,
+    /// The way of telling mmap_lock's events that it is part of.
+    pub way: Option<LockWay>,
     /// What cannot be told without it.
     pub tells: &'static str,
     pub(super) forms: &'static [Form],
@@ -52,6 +76,11 @@ const fn form(arguments: &'static str, positions: &'static [(u16, u8)]) -> Form 
 impl Hook {
     const fn standing_in_for(mut self, better: &'static str) -> Self {
         self.stands_in_for = Some(better);
+        self
+    }
+
+    const fn in_way(mut self, way: LockWay) -> Self {
+        self.way = Some(way);
         self
     }
 
@@ -78,6 +107,7 @@ const fn tracepoint(
         raw_program: Some(raw_program),
         stands_in_for: None,
         needs: None,
+        way: None,
         tells,
         forms,
         members,
@@ -93,7 +123,19 @@ const fn function(
     forms: &'static [Form],
     members: &'static [u16],
 ) -> Hook {
-    Hook { name, kind, target, program, raw_program: None, stands_in_for: None, needs: None, tells, forms, members }
+    Hook {
+        name,
+        kind,
+        target,
+        program,
+        raw_program: None,
+        stands_in_for: None,
+        needs: None,
+        way: None,
+        tells,
+        forms,
+        members,
+    }
 }
 
 /// Every hook, in the order in which they are attached: an end before its beginning, so that what is begun while
@@ -122,35 +164,6 @@ pub const HOOKS: &[Hook] = &[
         &[field::MM_MMAP_LOCK],
     )
     .needing("contention_end"),
-    tracepoint(
-        "mmap_lock_released",
-        "mmap_lock_released_raw",
-        "holds of mmap_lock",
-        &[
-            // 6.13 and later.
-            form("struct mm_struct *, bool", &[(arg::RELEASED_MM, 0), (arg::RELEASED_WRITE, 1)]),
-            // 5.11 to 6.12: the cgroup's path stands between.
-            form("struct mm_struct *, char *, bool", &[(arg::RELEASED_MM, 0), (arg::RELEASED_WRITE, 2)]),
-        ],
-        TASK,
-    ),
-    tracepoint(
-        "mmap_lock_acquire_returned",
-        "mmap_lock_acquire_returned_raw",
-        "acquisitions and holds of mmap_lock",
-        &[
-            form(
-                "struct mm_struct *, bool, bool",
-                &[(arg::ACQUIRED_MM, 0), (arg::ACQUIRED_WRITE, 1), (arg::ACQUIRED_SUCCESS, 2)],
-            ),
-            form(
-                "struct mm_struct *, char *, bool, bool",
-                &[(arg::ACQUIRED_MM, 0), (arg::ACQUIRED_WRITE, 2), (arg::ACQUIRED_SUCCESS, 3)],
-            ),
-        ],
-        TASK,
-    )
-    .needing("mmap_lock_released"),
     function(
         HookKind::Exit,
         "tlb_finish_mmu",
@@ -196,12 +209,9 @@ pub const HOOKS: &[Hook] = &[
                 &[(arg::CHANGE_PROTECTION_TLB, 0), (arg::CHANGE_PROTECTION_FLAGS, 5)],
             ),
             Form {
-                arguments: "struct vm_area_struct *vma, long unsigned int start, long unsigned int end, \
-                            pgprot_t newprot, long unsigned int cp_flags",
+                arguments: INLINE_CHANGE_PROTECTION,
                 positions: &[],
-                refused: Some(
-                    "before 5.17 the function names no mmu_gather; windows of mprotect(2) and of NUMA hinting are not seen",
-                ),
+                refused: Some("before 5.17 it takes a struct by value, which no program can be attached to"),
             },
         ],
         &[],
@@ -214,10 +224,11 @@ pub const HOOKS: &[Hook] = &[
         "tlb_gather_mmu_exit",
         "pending-flush windows",
         &[
+            // 5.12 and later.
             form("struct mmu_gather *tlb, struct mm_struct *mm", &[(arg::GATHER_TLB, 0), (arg::GATHER_MM, 1)]),
             form(
                 "struct mmu_gather *tlb, struct mm_struct *mm, long unsigned int start, long unsigned int end",
-                &[(arg::GATHER_TLB, 0), (arg::GATHER_MM, 1)],
+                &[(arg::GATHER_TLB, 0), (arg::GATHER_MM, 1), (arg::GATHER_END, 3)],
             ),
         ],
         TASK,
@@ -252,13 +263,117 @@ pub const HOOKS: &[Hook] = &[
         "tlb_gather_mmu_vma",
         "tlb_gather_mmu_vma_exit",
         "windows of unshared huge page tables",
-        &[form(
-            "struct mmu_gather *tlb, struct vm_area_struct *vma",
-            &[(arg::GATHER_VMA_TLB, 0), (arg::GATHER_VMA_VMA, 1)],
-        )],
+        &[
+            form(
+                "struct mmu_gather *tlb, struct vm_area_struct *vma",
+                &[(arg::GATHER_VMA_TLB, 0), (arg::GATHER_VMA_VMA, 1)],
+            ),
+            // Stable kernels before 5.12.
+            form(
+                "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, long unsigned int end",
+                &[(arg::GATHER_VMA_TLB, 0), (arg::GATHER_VMA_VMA, 1)],
+            ),
+        ],
         &[field::TASK_MM, field::TASK_FLAGS, field::VMA_MM],
     )
     .needing("tlb_finish_mmu"),
+    function(
+        HookKind::Exit,
+        "mprotect_fixup:exit",
+        "mprotect_fixup",
+        "mprotect_fixup_exit",
+        "windows of mprotect(2), where change_protection is absent",
+        MPROTECT_FIXUP,
+        &[],
+    )
+    .standing_in_for("change_protection"),
+    function(
+        HookKind::Entry,
+        "mprotect_fixup",
+        "mprotect_fixup",
+        "mprotect_fixup_enter",
+        "windows of mprotect(2), where change_protection is absent",
+        MPROTECT_FIXUP,
+        &[field::VMA_MM, field::VMA_FLAGS],
+    )
+    .standing_in_for("change_protection")
+    .needing("mprotect_fixup:exit"),
+    function(
+        HookKind::Exit,
+        "change_prot_numa:exit",
+        "change_prot_numa",
+        "change_prot_numa_exit",
+        "windows of NUMA hinting, where change_protection is absent",
+        CHANGE_PROT_NUMA,
+        &[],
+    )
+    .standing_in_for("change_protection"),
+    function(
+        HookKind::Entry,
+        "change_prot_numa",
+        "change_prot_numa",
+        "change_prot_numa_enter",
+        "windows of NUMA hinting, where change_protection is absent",
+        CHANGE_PROT_NUMA,
+        &[field::VMA_MM],
+    )
+    .standing_in_for("change_protection")
+    .needing("change_prot_numa:exit"),
+    tracepoint(
+        "mmap_lock_released",
+        "mmap_lock_released_raw",
+        "holds of mmap_lock",
+        &[
+            // 6.13 and later.
+            form("struct mm_struct *, bool", &[(arg::RELEASED_MM, 0), (arg::RELEASED_WRITE, 1)]),
+            // 5.11 to 6.12: the cgroup's path stands between.
+            form("struct mm_struct *, char *, bool", &[(arg::RELEASED_MM, 0), (arg::RELEASED_WRITE, 2)]),
+        ],
+        TASK,
+    )
+    .in_way(LockWay::Tracepoints),
+    tracepoint(
+        "mmap_lock_acquire_returned",
+        "mmap_lock_acquire_returned_raw",
+        "acquisitions and holds of mmap_lock",
+        &[
+            form(
+                "struct mm_struct *, bool, bool",
+                &[(arg::ACQUIRED_MM, 0), (arg::ACQUIRED_WRITE, 1), (arg::ACQUIRED_SUCCESS, 2)],
+            ),
+            form(
+                "struct mm_struct *, char *, bool, bool",
+                &[(arg::ACQUIRED_MM, 0), (arg::ACQUIRED_WRITE, 2), (arg::ACQUIRED_SUCCESS, 3)],
+            ),
+        ],
+        TASK,
+    )
+    .in_way(LockWay::Tracepoints),
+    rwsem(HookKind::Entry, "up_read", "up_read_enter", RWSEM),
+    rwsem(HookKind::Entry, "up_write", "up_write_enter", RWSEM),
+    rwsem(HookKind::Entry, "downgrade_write", "downgrade_write_enter", RWSEM),
+    rwsem(HookKind::Exit, "down_read", "down_read_exit", RWSEM),
+    rwsem(HookKind::Exit, "down_write", "down_write_exit", RWSEM),
+    rwsem(HookKind::Exit, "down_read_killable", "down_read_killable_exit", RWSEM_RETURNING),
+    rwsem(HookKind::Exit, "down_write_killable", "down_write_killable_exit", RWSEM_RETURNING),
+    rwsem(HookKind::Exit, "down_read_trylock", "down_read_trylock_exit", RWSEM_RETURNING),
+    rwsem(HookKind::Exit, "down_write_trylock", "down_write_trylock_exit", RWSEM_RETURNING),
+    function(
+        HookKind::Entry,
+        "uprobe_dup_mmap",
+        "uprobe_dup_mmap",
+        "uprobe_dup_mmap_enter",
+        "a fork's hold of its child's mmap_lock",
+        &[form("struct mm_struct *oldmm, struct mm_struct *newmm", &[(arg::DUP_MMAP_MM, 1)])],
+        TASK,
+    )
+    .in_way(LockWay::Rwsem),
+    slowpath(HookKind::Exit, "rwsem_down_read_slowpath:exit", "rwsem_down_read_slowpath", "read_slowpath_exit", READ_SLOWPATH),
+    slowpath(HookKind::Entry, "rwsem_down_read_slowpath", "rwsem_down_read_slowpath", "read_slowpath_enter", READ_SLOWPATH)
+        .needing("rwsem_down_read_slowpath:exit"),
+    slowpath(HookKind::Exit, "rwsem_down_write_slowpath:exit", "rwsem_down_write_slowpath", "write_slowpath_exit", WRITE_SLOWPATH),
+    slowpath(HookKind::Entry, "rwsem_down_write_slowpath", "rwsem_down_write_slowpath", "write_slowpath_enter", WRITE_SLOWPATH)
+        .needing("rwsem_down_write_slowpath:exit"),
     function(
         HookKind::Exit,
         "mwriteprotect_range:exit",
@@ -345,29 +460,122 @@ pub const HOOKS: &[Hook] = &[
         raw_program: Some("tlb_flush_raw"),
         stands_in_for: Some("flush_tlb_mm_range"),
         needs: None,
+        way: None,
         tells: "TLB flushes executed on the CPU that asked, where flush_tlb_mm_range is absent",
         forms: &[form("int, long unsigned int", &[(arg::TLB_FLUSH_REASON, 0), (arg::TLB_FLUSH_PAGES, 1)])],
         members: &[field::TASK_MM],
     },
 ];
 
+/// change_protection before 5.17: it knows no mmu_gather, and counts its pending flush itself.
+const INLINE_CHANGE_PROTECTION: &str = "struct vm_area_struct *vma, long unsigned int start, long unsigned int end, \
+     pgprot_t newprot, long unsigned int cp_flags";
+
+pub(super) fn has_inline_changes(facts: &KernelFacts) -> bool {
+    facts.functions.get("change_protection").is_some_and(|prototype| arguments(prototype) == INLINE_CHANGE_PROTECTION)
+}
+
+/// The argument list of a prototype.
+pub(super) fn arguments(prototype: &str) -> &str {
+    prototype.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'))
+}
+
+/// The ways of telling mmap_lock's events, the cheaper first.
+///
+/// Up to 6.12 an enabled tracepoint looks up the path of the mm's cgroup at every event, before any program runs.
+/// Instructions of the guest for one operation on Debian's kernels, all probes attached, the process in a container's
+/// cgroup (`system.slice/docker-ID.scope`):
+///
+/// | operation | 6.1 bare | tracepoints | rwsem | 6.12 bare | tracepoints | rwsem |
+/// |---|---|---|---|---|---|---|
+/// | mprotect twice, one write | 5,515 | 17,755 | 10,347 | 6,720 | 19,664 | 12,733 |
+/// | mincore of one page (read lock) | 6,989 | 11,496 | 7,786 | 7,804 | 12,632 | 8,687 |
+/// | mprotect once (write lock) | 3,007 | 9,129 | 5,425 | 3,208 | 9,595 | 6,164 |
+/// | write of one byte (a semaphore that is no mm's) | 2,550 | 2,550 | 3,050 | 2,450 | 2,450 | 2,950 |
+///
+/// From 6.13 on the tracepoints take no path and cost no other semaphore anything.
+pub(super) fn lock_ways(facts: &KernelFacts) -> [LockWay; 2] {
+    let resolves_path =
+        facts.tracepoints.get("mmap_lock_acquire_returned").is_some_and(|prototype| prototype.contains("char *"));
+    if resolves_path { [LockWay::Rwsem, LockWay::Tracepoints] } else { [LockWay::Tracepoints, LockWay::Rwsem] }
+}
+
+const fn rwsem(kind: HookKind, name: &'static str, program: &'static str, forms: &'static [Form]) -> Hook {
+    function(kind, name, name, program, "acquisitions and holds of mmap_lock", forms, RWSEM_MEMBERS)
+        .in_way(LockWay::Rwsem)
+}
+
+const RWSEM_MEMBERS: &[u16] = &[field::MM_MMAP_LOCK, field::TASK_MM, field::TASK_FLAGS];
+
+const RWSEM: &[Form] = &[form("struct rw_semaphore *sem", &[(arg::RWSEM, 0)])];
+const RWSEM_RETURNING: &[Form] = &[form("struct rw_semaphore *sem", &[(arg::RWSEM, 0), (arg::RWSEM_RET, 1)])];
+
+const fn slowpath(
+    kind: HookKind,
+    name: &'static str,
+    target: &'static str,
+    program: &'static str,
+    forms: &'static [Form],
+) -> Hook {
+    function(kind, name, target, program, "waits for mmap_lock, where contention_begin is absent", forms, RWSEM_MEMBERS)
+        .standing_in_for("contention_begin")
+}
+
+const WRITE_SLOWPATH: &[Form] = &[form("struct rw_semaphore *sem, int state", &[(arg::RWSEM, 0)])];
+const READ_SLOWPATH: &[Form] = &[
+    form("struct rw_semaphore *sem, int state", &[(arg::RWSEM, 0)]),
+    // 5.11 and later.
+    form("struct rw_semaphore *sem, long int count, unsigned int state", &[(arg::RWSEM, 0)]),
+    form("struct rw_semaphore *sem, long int count, int state", &[(arg::RWSEM, 0)]),
+];
+
+const MPROTECT_FIXUP: &[Form] = &[
+    form(
+        "struct vm_area_struct *vma, struct vm_area_struct **pprev, long unsigned int start, long unsigned int end, \
+         long unsigned int newflags",
+        &[(arg::MPROTECT_FIXUP_VMA, 0), (arg::MPROTECT_FIXUP_FLAGS, 4), (arg::MPROTECT_FIXUP_RET, 5)],
+    ),
+    needless(
+        "struct mmu_gather *tlb, struct vm_area_struct *vma, struct vm_area_struct **pprev, long unsigned int start, \
+         long unsigned int end, long unsigned int newflags",
+    ),
+    needless(
+        "struct vma_iterator *vmi, struct mmu_gather *tlb, struct vm_area_struct *vma, struct vm_area_struct **pprev, \
+         long unsigned int start, long unsigned int end, long unsigned int newflags",
+    ),
+    needless(
+        "struct vma_iterator *vmi, struct mmu_gather *tlb, struct vm_area_struct *vma, struct vm_area_struct **pprev, \
+         long unsigned int start, long unsigned int end, vm_flags_t newflags",
+    ),
+];
+
+/// mprotect_fixup of 5.17 and later: what happens in it is told by the gather that it is given.
+const fn needless(arguments: &'static str) -> Form {
+    Form { arguments, positions: &[], refused: Some("from 5.17 on its windows are those of tlb_gather_mmu") }
+}
+
+const CHANGE_PROT_NUMA: &[Form] = &[form(
+    "struct vm_area_struct *vma, long unsigned int addr, long unsigned int end",
+    &[(arg::CHANGE_PROT_NUMA_VMA, 0)],
+)];
+
 const MWRITEPROTECT_RANGE: &[Form] = &[
     // 6.9 and later.
     form(
         "struct userfaultfd_ctx *ctx, long unsigned int start, long unsigned int len, bool enable_wp",
-        &[(arg::MWRITEPROTECT_ENABLE, 3)],
+        &[(arg::MWRITEPROTECT_ENABLE, 3), (arg::MWRITEPROTECT_RET, 4)],
     ),
     // 5.18 to 6.8.
     form(
         "struct mm_struct *dst_mm, long unsigned int start, long unsigned int len, bool enable_wp, \
          atomic_t *mmap_changing",
-        &[(arg::MWRITEPROTECT_ENABLE, 3)],
+        &[(arg::MWRITEPROTECT_ENABLE, 3), (arg::MWRITEPROTECT_RET, 5)],
     ),
     // 5.7 to 5.17.
     form(
         "struct mm_struct *dst_mm, long unsigned int start, long unsigned int len, bool enable_wp, \
          bool *mmap_changing",
-        &[(arg::MWRITEPROTECT_ENABLE, 3)],
+        &[(arg::MWRITEPROTECT_ENABLE, 3), (arg::MWRITEPROTECT_RET, 5)],
     ),
 ];
 

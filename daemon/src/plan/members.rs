@@ -33,6 +33,12 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::KERNFS_NODE_ID, "kernfs_node", "id"),
     member(field::VM_FAULT_VMA, "vm_fault", "vma"),
     member(field::VMA_MM, "vm_area_struct", "vm_mm"),
+    member(field::MM_TLB_FLUSH_PENDING, "mm_struct", "tlb_flush_pending"),
+    member(field::MM_USERS, "mm_struct", "mm_users"),
+    member(field::MMU_GATHER_MM, "mmu_gather", "mm"),
+    member(field::VMA_FLAGS, "vm_area_struct", "vm_flags"),
+    member(field::TASK_STACK, "task_struct", "stack"),
+    member(field::TASK_START_TIME, "task_struct", "start_time"),
     member(field::PT_REGS_ORIG_AX, "pt_regs", "orig_ax"),
 ];
 

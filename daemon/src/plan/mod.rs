@@ -3,11 +3,13 @@
 
 mod hooks;
 mod members;
+mod questions;
 mod syscalls;
 
 use probe_common::relocation::{COUNT, field};
 
-pub use hooks::{HOOKS, Hook, HookKind};
+pub use hooks::{HOOKS, Hook, HookKind, LockWay};
+pub use questions::{Answer, Extent, answers};
 pub use syscalls::operations as syscall_operations;
 
 use crate::kernel::{KernelFacts, Wanted};
@@ -62,6 +64,19 @@ pub fn has(hooks: &[HookState], name: &str) -> bool {
     HOOKS.iter().zip(hooks).any(|(hook, state)| hook.name == name && matches!(state, HookState::Attached(_)))
 }
 
+/// The hooks attached in place of one that is not.
+#[must_use]
+pub fn stand_ins(hooks: &[HookState], name: &str) -> Vec<&'static str> {
+    // What stands in for a beginning stands in for its end.
+    let of = |hook: &Hook| {
+        hook.stands_in_for.is_some_and(|better| {
+            better == name || HOOKS.iter().any(|known| known.name == better && known.needs == Some(name))
+        })
+    };
+    let attached = HOOKS.iter().zip(hooks).filter(|(_, state)| matches!(state, HookState::Attached(_)));
+    attached.filter(|(hook, _)| of(hook) && !hook.name.ends_with(":exit")).map(|(hook, _)| hook.name).collect()
+}
+
 /// What to do on one kernel.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -77,7 +92,20 @@ pub struct Plan {
     pub has_ctx_id: bool,
     /// A task's cgroup id can be walked to.
     pub has_cgroup: bool,
+    /// A task's saved registers can be found from its stack, for kernels without those helpers.
+    pub has_stack_regs: bool,
+    /// change_protection counts its pending flush itself.
+    pub inline_changes: bool,
+    /// The kernel's count of pending flushes can be read.
+    pub has_pending: bool,
+    /// A program may be preempted, and is skipped meanwhile: each hook gets a second one that steps in.
+    pub second_programs: bool,
+    /// In which ways the events of mmap_lock may be told, the best first.
+    pub lock_ways: [LockWay; 2],
 }
+
+/// Where saved registers lie in a task's stack follows from the size of both.
+const PT_REGS: &str = "pt_regs";
 
 const HELPERS: &[&str] = &["get_current_task_btf", "task_pt_regs"];
 
@@ -111,7 +139,13 @@ fn with_wanted<T>(read: impl FnOnce(&Wanted<'_>) -> T) -> T {
         names
     };
     let members: Vec<(&str, &str)> = members::MEMBERS.iter().map(|member| (member.structure, member.path)).collect();
-    read(&Wanted { functions: &targets(false), tracepoints: &targets(true), members: &members, helpers: HELPERS })
+    read(&Wanted {
+        functions: &targets(false),
+        tracepoints: &targets(true),
+        members: &members,
+        structs: &[PT_REGS],
+        helpers: HELPERS,
+    })
 }
 
 impl Plan {
@@ -125,6 +159,8 @@ impl Plan {
         relocations[usize::from(field::TASK_COMM_HIGH)] =
             relocations[usize::from(field::TASK_COMM)].map(|offset| offset + 8);
 
+        relocations[usize::from(field::STACK_ORIG_AX)] = stack_orig_ax(facts, &relocations);
+
         let mut decisions = Vec::with_capacity(HOOKS.len());
         for hook in HOOKS {
             decisions.push(decide(hook, facts, &mut relocations));
@@ -136,10 +172,23 @@ impl Plan {
                 && has(&[field::PT_REGS_ORIG_AX]),
             has_mm_owner: has(&[field::MM_OWNER, field::TASK_COMM, field::TASK_TGID, field::TASK_PID]),
             has_ctx_id: has(&[field::MM_CTX_ID]),
+            has_stack_regs: has(&[field::TASK_STACK, field::STACK_ORIG_AX]),
+            inline_changes: hooks::has_inline_changes(facts),
+            has_pending: has(&[field::MM_TLB_FLUSH_PENDING, field::MM_USERS, field::MMU_GATHER_MM]),
+            // Where the kernel does not tell, it may.
+            second_programs: facts.preempts.unwrap_or(true),
+            lock_ways: hooks::lock_ways(facts),
             has_cgroup: has(&[field::TASK_CGROUPS, field::CSS_SET_DFL_CGRP, field::CGROUP_KN, field::KERNFS_NODE_ID]),
             relocations,
         }
     }
+}
+
+/// At the top of the stack lie the registers that a system call saved (task_pt_regs in arch/x86/include/asm/processor.h;
+/// nothing is left free above them before 6.9, and long before that the helper is there).
+fn stack_orig_ax(facts: &KernelFacts, relocations: &[Option<i32>; COUNT]) -> Option<i32> {
+    let regs = i32::try_from(*facts.sizes.get(PT_REGS)?).ok()?;
+    Some(i32::try_from(facts.stack_bytes?).ok()? - regs + relocations[usize::from(field::PT_REGS_ORIG_AX)]?)
 }
 
 fn decide(hook: &Hook, facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) -> Decision {
@@ -150,7 +199,7 @@ fn decide(hook: &Hook, facts: &KernelFacts, relocations: &mut [Option<i32>; COUN
     let Some(prototype) = prototypes.get(hook.target) else {
         return Decision::Absent(format!("this kernel has no {what} {}", hook.target));
     };
-    let arguments = prototype.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'));
+    let arguments = hooks::arguments(prototype);
     let Some(form) = hook.forms.iter().find(|form| form.arguments == arguments) else {
         return Decision::Absent(format!("unknown prototype ({arguments})"));
     };

@@ -4,13 +4,22 @@
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use probe_common::relocation::arg;
 
-use crate::{kernel::argument, window};
+use crate::{
+    kernel::argument,
+    turn::{Turn, programs},
+    window,
+};
 
-#[fentry(function = "change_protection")]
-fn change_protection_enter(ctx: FEntryContext) -> i32 {
+/// What it writes down is the same when it is written twice.
+#[inline(always)]
+fn entered(ctx: &FEntryContext, _turn: Turn) -> i32 {
     window::change_protection(
-        argument::<{ arg::CHANGE_PROTECTION_TLB }>(&ctx),
-        argument::<{ arg::CHANGE_PROTECTION_FLAGS }>(&ctx),
+        argument::<{ arg::CHANGE_PROTECTION_TLB }>(ctx),
+        argument::<{ arg::CHANGE_PROTECTION_FLAGS }>(ctx),
     );
     0
+}
+
+programs! {
+    #[fentry(function = "change_protection")] FEntryContext: change_protection_enter, change_protection_enter_again => entered;
 }

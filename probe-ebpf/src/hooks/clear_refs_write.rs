@@ -4,18 +4,27 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use probe_common::series::PATH_SOFT_DIRTY;
+use probe_common::{series::PATH_SOFT_DIRTY, task::NO_SLOT};
 
-use crate::window;
+use crate::{
+    turn::{Turn, programs},
+    window,
+};
 
-#[fentry(function = "clear_refs_write")]
-fn clear_refs_write_enter(_ctx: FEntryContext) -> i32 {
-    window::enter_context(PATH_SOFT_DIRTY);
+#[inline(always)]
+fn entered(_ctx: &FEntryContext, turn: Turn) -> i32 {
+    window::enter_context(PATH_SOFT_DIRTY, NO_SLOT, turn);
     0
 }
 
-#[fexit(function = "clear_refs_write")]
-fn clear_refs_write_exit(_ctx: FExitContext) -> i32 {
-    window::leave_context();
+/// A window ends with its full flush, or there was none.
+#[inline(always)]
+fn returned(_ctx: &FExitContext, _turn: Turn) -> i32 {
+    window::leave_context(false);
     0
+}
+
+programs! {
+    #[fentry(function = "clear_refs_write")] FEntryContext: clear_refs_write_enter, clear_refs_write_enter_again => entered;
+    #[fexit(function = "clear_refs_write")] FExitContext: clear_refs_write_exit, clear_refs_write_exit_again => returned;
 }

@@ -5,16 +5,22 @@ use probe_common::relocation::arg;
 
 use crate::{
     kernel::{Typed, argument},
+    turn::{Turn, programs},
     window,
 };
 
-#[fexit(function = "flush_tlb_mm_range")]
-fn flush_tlb_mm_range_exit(ctx: FExitContext) -> i32 {
+#[inline(always)]
+fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
     window::flushed::<Typed>(
-        argument::<{ arg::FLUSH_MM }>(&ctx),
-        argument::<{ arg::FLUSH_START }>(&ctx),
-        argument::<{ arg::FLUSH_END }>(&ctx),
-        argument::<{ arg::FLUSH_STRIDE_SHIFT }>(&ctx),
+        argument::<{ arg::FLUSH_MM }>(ctx),
+        argument::<{ arg::FLUSH_START }>(ctx),
+        argument::<{ arg::FLUSH_END }>(ctx),
+        argument::<{ arg::FLUSH_STRIDE_SHIFT }>(ctx),
+        turn,
     );
     0
+}
+
+programs! {
+    #[fexit(function = "flush_tlb_mm_range")] FExitContext: flush_tlb_mm_range_exit, flush_tlb_mm_range_exit_again => returned;
 }

@@ -9,21 +9,28 @@ use probe_common::relocation::arg;
 use crate::{
     kernel::{Typed, argument},
     log::log,
+    turn::{Turn, programs},
     userfault,
 };
 
-#[fentry(function = "handle_userfault")]
-fn handle_userfault_enter(ctx: FEntryContext) -> i32 {
+#[inline(always)]
+fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
     userfault::fault_begin::<Typed>(
-        argument::<{ arg::USERFAULT_VMF }>(&ctx),
-        argument::<{ arg::USERFAULT_REASON }>(&ctx),
+        argument::<{ arg::USERFAULT_VMF }>(ctx),
+        argument::<{ arg::USERFAULT_REASON }>(ctx),
+        turn,
     );
-    log!(&ctx, "userfault, reason {:x}", argument::<{ arg::USERFAULT_REASON }>(&ctx));
+    log!(ctx, "userfault, reason {:x}", argument::<{ arg::USERFAULT_REASON }>(ctx));
     0
 }
 
-#[fexit(function = "handle_userfault")]
-fn handle_userfault_exit(_ctx: FExitContext) -> i32 {
-    userfault::fault_end();
+#[inline(always)]
+fn returned(_ctx: &FExitContext, turn: Turn) -> i32 {
+    userfault::fault_end(turn);
     0
+}
+
+programs! {
+    #[fentry(function = "handle_userfault")] FEntryContext: handle_userfault_enter, handle_userfault_enter_again => entered;
+    #[fexit(function = "handle_userfault")] FExitContext: handle_userfault_exit, handle_userfault_exit_again => returned;
 }

@@ -10,6 +10,7 @@ use probe_common::relocation::arg;
 use crate::{
     kernel::{Raw, Reader, Typed, argument},
     lock,
+    turn::{Turn, programs},
 };
 
 /// The bools of a tracepoint fill one byte of their word.
@@ -19,37 +20,29 @@ fn flag(word: u64) -> bool {
 }
 
 #[inline(always)]
-fn acquired<R: Reader>(ctx: &impl EbpfContext) -> i32 {
+fn acquired<R: Reader>(ctx: &impl EbpfContext, turn: Turn) -> i32 {
     lock::acquired::<R>(
         argument::<{ arg::ACQUIRED_MM }>(ctx),
         flag(argument::<{ arg::ACQUIRED_WRITE }>(ctx)),
         flag(argument::<{ arg::ACQUIRED_SUCCESS }>(ctx)),
+        turn,
     );
     0
 }
 
 #[inline(always)]
-fn released(ctx: &impl EbpfContext) -> i32 {
-    lock::released(argument::<{ arg::RELEASED_MM }>(ctx), flag(argument::<{ arg::RELEASED_WRITE }>(ctx)));
+fn released(ctx: &impl EbpfContext, turn: Turn) -> i32 {
+    lock::released(argument::<{ arg::RELEASED_MM }>(ctx), flag(argument::<{ arg::RELEASED_WRITE }>(ctx)), turn);
     0
 }
 
-#[btf_tracepoint(function = "mmap_lock_acquire_returned")]
-fn mmap_lock_acquire_returned(ctx: BtfTracePointContext) -> i32 {
-    acquired::<Typed>(&ctx)
-}
-
-#[raw_tracepoint(tracepoint = "mmap_lock_acquire_returned")]
-fn mmap_lock_acquire_returned_raw(ctx: RawTracePointContext) -> i32 {
-    acquired::<Raw>(&ctx)
-}
-
-#[btf_tracepoint(function = "mmap_lock_released")]
-fn mmap_lock_released(ctx: BtfTracePointContext) -> i32 {
-    released(&ctx)
-}
-
-#[raw_tracepoint(tracepoint = "mmap_lock_released")]
-fn mmap_lock_released_raw(ctx: RawTracePointContext) -> i32 {
-    released(&ctx)
+programs! {
+    #[btf_tracepoint(function = "mmap_lock_acquire_returned")]
+    BtfTracePointContext: mmap_lock_acquire_returned, mmap_lock_acquire_returned_again => acquired::<Typed>;
+    #[btf_tracepoint(function = "mmap_lock_released")]
+    BtfTracePointContext: mmap_lock_released, mmap_lock_released_again => released;
+    #[raw_tracepoint(tracepoint = "mmap_lock_acquire_returned")]
+    RawTracePointContext: mmap_lock_acquire_returned_raw, mmap_lock_acquire_returned_raw_again => acquired::<Raw>;
+    #[raw_tracepoint(tracepoint = "mmap_lock_released")]
+    RawTracePointContext: mmap_lock_released_raw, mmap_lock_released_raw_again => released;
 }

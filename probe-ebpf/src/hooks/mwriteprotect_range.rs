@@ -8,21 +8,34 @@ use aya_ebpf::{
 use probe_common::{
     relocation::arg,
     series::{PATH_UFFD_UNWP, PATH_UFFD_WP},
+    task::NO_SLOT,
 };
 
-use crate::{kernel::argument, log::log, window};
+use crate::{
+    kernel::argument,
+    log::log,
+    turn::{Turn, programs},
+    window,
+};
 
-#[fentry(function = "mwriteprotect_range")]
-fn mwriteprotect_range_enter(ctx: FEntryContext) -> i32 {
+#[inline(always)]
+fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
     // A bool fills one byte of its register; the others may hold anything.
-    let protects = argument::<{ arg::MWRITEPROTECT_ENABLE }>(&ctx) & 0xff != 0;
-    log!(&ctx, "mwriteprotect_range, protects {}", u32::from(protects));
-    window::enter_context(if protects { PATH_UFFD_WP } else { PATH_UFFD_UNWP });
+    let protects = argument::<{ arg::MWRITEPROTECT_ENABLE }>(ctx) & 0xff != 0;
+    log!(ctx, "mwriteprotect_range, protects {}", u32::from(protects));
+    window::enter_context(if protects { PATH_UFFD_WP } else { PATH_UFFD_UNWP }, NO_SLOT, turn);
     0
 }
 
-#[fexit(function = "mwriteprotect_range")]
-fn mwriteprotect_range_exit(_ctx: FExitContext) -> i32 {
-    window::leave_context();
+#[inline(always)]
+fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
+    window::leave_context(argument::<{ arg::MWRITEPROTECT_RET }>(ctx) as i32 == 0);
     0
+}
+
+programs! {
+    #[fentry(function = "mwriteprotect_range")]
+    FEntryContext: mwriteprotect_range_enter, mwriteprotect_range_enter_again => entered;
+    #[fexit(function = "mwriteprotect_range")]
+    FExitContext: mwriteprotect_range_exit, mwriteprotect_range_exit_again => returned;
 }

@@ -10,20 +10,18 @@ use probe_common::relocation::arg;
 use crate::{
     kernel::{Raw, Reader, Typed, argument},
     slots,
+    turn::{Turn, programs},
 };
 
+/// The same name twice is the same name.
 #[inline(always)]
-fn renamed<R: Reader>(ctx: &impl EbpfContext) -> i32 {
+fn renamed<R: Reader>(ctx: &impl EbpfContext, _turn: Turn) -> i32 {
     slots::rename::<R>(argument::<{ arg::TASK_RENAME_TASK }>(ctx), argument::<{ arg::TASK_RENAME_COMM }>(ctx));
     0
 }
 
-#[btf_tracepoint(function = "task_rename")]
-fn task_rename(ctx: BtfTracePointContext) -> i32 {
-    renamed::<Typed>(&ctx)
-}
-
-#[raw_tracepoint(tracepoint = "task_rename")]
-fn task_rename_raw(ctx: RawTracePointContext) -> i32 {
-    renamed::<Raw>(&ctx)
+programs! {
+    #[btf_tracepoint(function = "task_rename")] BtfTracePointContext: task_rename, task_rename_again => renamed::<Typed>;
+    #[raw_tracepoint(tracepoint = "task_rename")]
+    RawTracePointContext: task_rename_raw, task_rename_raw_again => renamed::<Raw>;
 }

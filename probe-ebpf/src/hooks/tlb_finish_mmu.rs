@@ -3,10 +3,18 @@
 use aya_ebpf::{macros::fexit, programs::FExitContext};
 use probe_common::relocation::arg;
 
-use crate::{kernel::argument, window};
+use crate::{
+    kernel::{Typed, argument},
+    turn::{Turn, programs},
+    window,
+};
 
-#[fexit(function = "tlb_finish_mmu")]
-fn tlb_finish_mmu_exit(ctx: FExitContext) -> i32 {
-    window::close(argument::<{ arg::FINISH_TLB }>(&ctx));
+#[inline(always)]
+fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
+    window::close::<Typed>(argument::<{ arg::FINISH_TLB }>(ctx), turn);
     0
+}
+
+programs! {
+    #[fexit(function = "tlb_finish_mmu")] FExitContext: tlb_finish_mmu_exit, tlb_finish_mmu_exit_again => returned;
 }

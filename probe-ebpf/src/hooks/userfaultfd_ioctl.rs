@@ -6,17 +6,28 @@ use aya_ebpf::{
 };
 use probe_common::relocation::arg;
 
-use crate::{kernel::argument, log::log, userfault};
+use crate::{
+    kernel::argument,
+    log::log,
+    turn::{Turn, programs},
+    userfault,
+};
 
-#[fentry(function = "userfaultfd_ioctl")]
-fn userfaultfd_ioctl_enter(ctx: FEntryContext) -> i32 {
-    userfault::ioctl_begin(argument::<{ arg::UFFD_IOCTL_CMD }>(&ctx));
+#[inline(always)]
+fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
+    userfault::ioctl_begin(argument::<{ arg::UFFD_IOCTL_CMD }>(ctx), turn);
     0
 }
 
-#[fexit(function = "userfaultfd_ioctl")]
-fn userfaultfd_ioctl_exit(ctx: FExitContext) -> i32 {
-    userfault::ioctl_end(argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
-    log!(&ctx, "userfaultfd ioctl returned {}", argument::<{ arg::UFFD_IOCTL_RET }>(&ctx) as i64);
+#[inline(always)]
+fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
+    userfault::ioctl_end(argument::<{ arg::UFFD_IOCTL_RET }>(ctx) as i64, turn);
+    log!(ctx, "userfaultfd ioctl returned {}", argument::<{ arg::UFFD_IOCTL_RET }>(ctx) as i64);
     0
+}
+
+programs! {
+    #[fentry(function = "userfaultfd_ioctl")]
+    FEntryContext: userfaultfd_ioctl_enter, userfaultfd_ioctl_enter_again => entered;
+    #[fexit(function = "userfaultfd_ioctl")] FExitContext: userfaultfd_ioctl_exit, userfaultfd_ioctl_exit_again => returned;
 }
