@@ -1,7 +1,11 @@
 //! Live in a guest with a stock kernel, where every hook attaches: each kind of number against the workload's own
 //! count, to the event.
 
+#[path = "live/everywhere.rs"]
+mod everywhere;
 mod live;
+#[path = "live/reuse.rs"]
+mod reuse;
 
 use live::{Daemon, Load, Scrape, doctor};
 
@@ -37,6 +41,7 @@ fn every_hook_attaches() {
         .iter()
         .filter(|hook| hook["attached"] == false)
         .filter(|hook| !hook["reason"].as_str().unwrap().starts_with("not needed: "))
+        .filter(|hook| hook["instead"].as_array().unwrap().is_empty())
         .map(|hook| hook["hook"].as_str().unwrap())
         .collect();
     assert_eq!(absent, [""; 0]);
@@ -79,6 +84,13 @@ fn a_whole_command_is_exact_under_its_own_name() {
     is_clean(&scrape, "whole-load", before.lost());
 }
 
+/// Whether doctor attaches a hook here.
+fn attached(name: &str) -> bool {
+    let report = doctor(&[]);
+    let hooks = report["hooks"].as_array().unwrap();
+    hooks.iter().any(|hook| hook["hook"] == name && hook["attached"] == true)
+}
+
 #[test]
 fn windows_of_many_vmas_are_one_each() {
     let load = Load::named("exact-vmas");
@@ -88,9 +100,11 @@ fn windows_of_many_vmas_are_one_each() {
     let counts = load.go();
     let scrape = daemon.settled();
     assert_eq!(counts["mprotect_calls"], 200);
+    // Before 5.17 each VMA is flushed by itself.
+    let windows_a_call = if attached("mprotect_fixup") { 7.0 } else { 1.0 };
     for kind in ["outer", "inner"] {
         let windows = |scrape: &Scrape| windows(scrape, "exact-vmas", "mprotect", kind);
-        assert_eq!(windows(&scrape) - windows(&before), 200.0, "{kind}");
+        assert_eq!(windows(&scrape) - windows(&before), 200.0 * windows_a_call, "{kind}");
     }
 }
 
@@ -105,8 +119,13 @@ fn windows_of_many_threads_are_exact() {
     let calls = counts["mprotect_calls"].as_f64().unwrap();
     assert_eq!(calls, 4000.0);
     let windows = |scrape: &Scrape| windows(scrape, "exact-threads", "mprotect", "outer");
-    assert_eq!(windows(&scrape) - windows(&before), calls);
-    is_clean(&scrape, "exact-threads", before.lost());
+    let counted = windows(&scrape) - windows(&before);
+    // Threads preempt each other: where the kernel does so inside programs, what it skipped is missing, and nothing else.
+    let missed = scrape.missed() - before.missed();
+    assert!((calls - missed..=calls).contains(&counted), "{counted} of {calls} windows, {missed} missed");
+    if missed == 0.0 {
+        is_clean(&scrape, "exact-threads", before.lost());
+    }
 }
 
 #[test]
@@ -203,4 +222,108 @@ fn operations_are_told_by_system_call() {
         let labels = [("comm", "operations"), ("operation", operation), ("phase", "hold")];
         assert!(scrape.sum("mmscope_mmap_lock_operation_seconds_total", &labels) > 0.0, "{operation}");
     }
+}
+
+/// What doctor says on each kernel, word for word.
+#[test]
+fn doctor_says_what_it_said_before() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let texts = [
+        ("5.10.", include_str!("doctor/5.10.txt")),
+        ("6.1.", include_str!("doctor/6.1.txt")),
+        ("6.12.", include_str!("doctor/6.12.txt")),
+        ("6.18.", include_str!("doctor/6.18.txt")),
+        ("7.", include_str!("doctor/7.txt")),
+    ];
+    let known = texts.iter().find(|(version, _)| release.starts_with(version));
+    let (_, text) = known.unwrap_or_else(|| panic!("no text for {release}: add one to daemon/tests/doctor"));
+    live::doctor_says(text);
+}
+
+/// Short-lived processes of two names at once: each has two address spaces, that of the fork and that of its exec. Their
+/// mm_structs come from the same few places in memory; that they do is counted beside.
+#[test]
+fn storm_of_processes_is_charged_to_the_right_names() {
+    let children = live::number("STORM_PROCESSES", 300) / 4;
+    let (one, other) = (Load::named("storm-one"), Load::named("storm-other"));
+    let daemon = Daemon::start(&[]);
+    let before = daemon.settled();
+    let mms = reuse::Watch::start();
+    let count = (2 * children).to_string();
+    std::thread::scope(|scope| {
+        scope.spawn(|| one.run(&["forkexec", "--count", &count]));
+        scope.spawn(|| other.run(&["forkexec", "--count", &children.to_string()]));
+    });
+    let reused = mms.end(&["storm-one", "storm-other"]);
+    let scrape = daemon.settled();
+    for (name, children) in [("storm-one", 2 * children), ("storm-other", children)] {
+        assert_eq!(windows(&scrape, name, "exit", "outer"), (2 * children + 1) as f64, "{name}");
+        is_clean(&scrape, name, before.lost());
+    }
+    eprintln!("storm: {reused:?}");
+    assert!(reused.addresses < reused.mms, "no address was used twice: {reused:?}");
+    assert!(reused.shared > 0, "no address had both names: {reused:?}");
+}
+
+/// Attached and detached again and again while somebody works: nothing is left in the kernel.
+#[test]
+fn storm_of_attaching_leaves_nothing_behind() {
+    let turns = live::number("STORM_ATTACH", 3);
+    let load = Load::named("storm-attach");
+    let mut work = std::process::Command::new(load.path())
+        .args(["flip", "--threads", "2", "--cycles", "100000000"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let (programs, maps) = (live::loaded_programs(), live::loaded_maps());
+    for turn in 0..turns {
+        let mut daemon = Daemon::start(&[]);
+        assert!(daemon.scrape().sum("mmscope_probe_attached", &[]) > 0.0, "turn {turn}");
+        daemon.signal(nix::sys::signal::Signal::SIGTERM);
+        assert_eq!(daemon.end().code(), Some(0), "turn {turn}");
+    }
+    live::await_some("end of what was attached", || {
+        (live::loaded_programs() <= programs && live::loaded_maps() <= maps).then_some(())
+    });
+    assert!(work.try_wait().unwrap().is_none(), "the work went on all the time");
+    work.kill().unwrap();
+    work.wait().unwrap();
+    eprintln!("storm: attached and detached {turns} times");
+}
+
+/// Ways of starting that together load every program there is.
+const EVERY_PROGRAM: &[&[&str]] =
+    &[&[], &["--mmap-lock=tracepoints"], &["--mmap-lock=rwsem"], &["--without=tp-btf", "--mmap-lock=tracepoints"]];
+
+/// By how much a program may be larger for the verifier than docs/verifier.md says, before that page must be made anew.
+const GROWTH: f64 = 1.1;
+
+/// Every program loads, and none has grown beyond its budget: docs/verifier.md, `program | kernel ...`.
+#[test]
+fn programs_keep_to_their_verifier_budget() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut found = std::collections::BTreeMap::new();
+    for args in EVERY_PROGRAM {
+        for (name, count) in doctor(args)["programs"].as_object().unwrap() {
+            found.insert(name.clone(), count.as_u64());
+        }
+    }
+    println!("verifier: {}", serde_json::json!({ "kernel": release.trim(), "programs": found }));
+    let page = include_str!("../../docs/verifier.md");
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut lines = page.lines().filter(|line| line.starts_with("| ")).map(cells);
+    let version: String = release.split('.').take(2).collect::<Vec<_>>().join(".");
+    let head = lines.next().expect("a table");
+    let column = head.iter().position(|cell| *cell == version || *cell == release.split('.').next().unwrap());
+    let column = column.unwrap_or_else(|| panic!("docs/verifier.md has no column for {version}"));
+    let mut budgets = 0;
+    for line in lines {
+        let Some(budget) = line[column].parse::<u64>().ok() else { continue };
+        budgets += 1;
+        let count = found.get(&line[0]).copied().flatten();
+        let count = count.unwrap_or_else(|| panic!("{} was loaded on {version} and no longer is", line[0]));
+        assert!(count as f64 <= budget as f64 * GROWTH, "{}: {count} instructions, budget {budget}", line[0]);
+    }
+    let told = found.values().flatten().count();
+    assert_eq!(budgets, told, "programs in docs/verifier.md and programs loaded on {version}");
 }

@@ -1,5 +1,7 @@
 //! Live on the host that runs the tests: whatever tier it allows, tracepoints at least.
 
+#[path = "live/everywhere.rs"]
+mod everywhere;
 mod live;
 
 use std::process::Command;
@@ -46,5 +48,16 @@ fn rules_are_valid_and_name_metrics_that_exist() {
     for name in names.filter(|name| name.starts_with("mmscope_")) {
         let family = name.trim_end_matches("_bucket");
         assert!(mmscope::export::CATALOGUE.iter().any(|known| known.name == family), "{name}");
+    }
+}
+
+/// A kernel that refuses fentry to everybody: what doctor says there, word for word.
+#[test]
+fn doctor_says_what_it_said_before_where_fentry_is_refused() {
+    let refused = "fexit refused at load: Operation not permitted";
+    let report = live::doctor(&[]);
+    let is_such_a_host = report["hooks"].as_array().unwrap().iter().any(|hook| hook["reason"] == refused);
+    if is_such_a_host && report["kernel"].as_str().unwrap().starts_with("6.18") {
+        live::doctor_says(include_str!("doctor/6.18-refusing-fentry.txt"));
     }
 }

@@ -20,8 +20,16 @@ fn text(plan: &Plan) -> String {
     }
     let _ = writeln!(
         text,
-        "task_btf {}, mm_owner {}, ctx_id {}, cgroup {}",
-        plan.has_task_btf, plan.has_mm_owner, plan.has_ctx_id, plan.has_cgroup
+        "task_btf {}, stack_regs {}, mm_owner {}, ctx_id {}, cgroup {}, pending {}",
+        plan.has_task_btf, plan.has_stack_regs, plan.has_mm_owner, plan.has_ctx_id, plan.has_cgroup, plan.has_pending
+    );
+    let _ = writeln!(
+        text,
+        "inline changes {}, second programs {}, mmap_lock by {}, else by {}",
+        plan.inline_changes,
+        plan.second_programs,
+        plan.lock_ways[0].name(),
+        plan.lock_ways[1].name()
     );
     let places: Vec<String> =
         plan.relocations.iter().enumerate().filter_map(|(id, place)| Some(format!("{id}:{}", (*place)?))).collect();

@@ -1,10 +1,10 @@
 //! What must hold on every kernel, whatever can be attached: pages, endings, bad input, families that are absent.
 
-use std::{fs, os::unix::process::CommandExt as _, process::Command};
+use std::{fs, os::unix::process::CommandExt as _, process::Command, time::Instant};
 
 use nix::sys::signal::Signal;
 
-use super::*;
+use crate::live::*;
 
 /// One line, and nothing attached by it.
 fn fails_with(code: i32, needles: &[&str], command: &mut Command) {
