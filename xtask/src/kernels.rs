@@ -1,18 +1,16 @@
 //! Debian's cloud kernels: from a version as people say it ("6.12", "7") to an image and its modules on this disk.
 //!
-//! apt does the work, with a state folder of its own in the cache, so that the host's package index keeps what its owner
-//! put there and any user can do this. Exact package names change with every security update: they are looked up in
-//! the index at run time. Knows nothing of booting.
+//! Exact package names change with every security update: they are looked up in the index at run time. Knows nothing of
+//! mirrors and suites (debian.rs) and nothing of booting.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{apt, paths, sh};
+use crate::debian::{self, Index, is_fresh};
+use crate::paths;
 
 /// A kernel to boot.
 #[derive(Clone, Debug)]
@@ -24,18 +22,6 @@ pub(crate) struct Kernel {
     /// The `lib/modules/RELEASE` folder, if modules came with it.
     pub(crate) modules: Option<PathBuf>,
 }
-
-/// Names the mirror on hosts that have none of Debian's in their own apt configuration.
-const MIRROR_VARIABLE: &str = "MMSCOPE_DEBIAN_MIRROR";
-
-/// The suites that have kernels from 5.10 to the newest.
-const SUITES: &[&str] = &["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports"];
-const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
-
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-/// How long a package index and a choice made from it hold.
-const FRESH: Duration = Duration::from_secs(24 * 3600);
 
 /// How many versions to try when a mirror no longer has the files that its index names.
 const TRIES: usize = 4;
@@ -59,9 +45,9 @@ pub(crate) fn resolve(wanted: &str) -> Result<Kernel> {
         return Ok(kernel);
     }
     let index = Index::open()?;
-    let mut candidates = candidates(&index.package_names()?, &prefix);
+    let mut candidates = candidates(&index.package_names("linux-")?, &prefix);
     if candidates.is_empty() {
-        bail!("Debian has no cloud kernel {wanted} (looked in {})", [SUITES, SECURITY_SUITES].concat().join(", "));
+        bail!("Debian has no cloud kernel {wanted} (looked in {})", debian::suites());
     }
     // Beyond the first few only what is here already: without a network that is all there is.
     let mut number = 0;
@@ -146,14 +132,14 @@ impl Candidate {
         fs::create_dir_all(&new).with_context(|| format!("create {}", new.display()))?;
         let mut image = Err(anyhow::anyhow!("no package holds its image"));
         for package in &self.images {
-            image = index.unpack(package, &new);
+            image = index.unpack(&[package], &new);
             if image.is_ok() {
                 break;
             }
         }
         image?;
         for package in &self.more {
-            index.unpack(package, &new)?;
+            index.unpack(&[package], &new)?;
         }
         // Under its final name only when complete: an interrupted download is then no kernel.
         if to.exists() {
@@ -179,144 +165,6 @@ fn cache() -> Result<PathBuf> {
     let dir = paths::cache()?.join("kernels");
     fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
     Ok(dir)
-}
-
-fn is_fresh(file: &Path) -> bool {
-    let modified = fs::metadata(file).and_then(|meta| meta.modified());
-    modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age < FRESH))
-}
-
-/// apt with a state folder of its own.
-struct Index {
-    config: PathBuf,
-}
-
-impl Index {
-    fn open() -> Result<Self> {
-        let root = paths::cache()?.join("apt");
-        for folder in ["state/lists/partial", "cache/archives/partial"] {
-            let folder = root.join(folder);
-            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        }
-        let index = Self { config: root.join("apt.conf") };
-        let stamp = root.join("updated");
-        if is_fresh(&stamp) {
-            return Ok(index);
-        }
-        eprintln!("kernels: fetching Debian's package index");
-        let write = |name: &str, text: &str| {
-            let file = root.join(name);
-            fs::write(&file, text).with_context(|| format!("write {}", file.display()))
-        };
-        write("status", "")?;
-        write("sources.list", &sources()?)?;
-        write("apt.conf", &config(&root)?)?;
-        // One suite that has left the mirror fails the update and takes nothing from the others; without a network the
-        // update succeeds and fetches nothing. What counts is that there is an index.
-        if let Err(error) = sh::run(index.apt("apt-get", &["update", "--quiet"]).stdout(std::io::stderr())) {
-            eprintln!("kernels: {error:#} (going on with what there is)");
-        }
-        if index.package_names()?.is_empty() {
-            bail!("Debian's package index could not be fetched");
-        }
-        fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))?;
-        Ok(index)
-    }
-
-    /// All package names that begin with "linux-", sorted.
-    fn package_names(&self) -> Result<Vec<String>> {
-        let text = sh::output(&mut self.apt("apt-cache", &["pkgnames", "linux-"]))?;
-        let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
-        names.sort();
-        Ok(names)
-    }
-
-    fn unpack(&self, package: &str, to: &Path) -> Result<()> {
-        let folder = to.join("download");
-        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-        eprintln!("kernels: downloading {package}");
-        sh::output(self.apt("apt-get", &["download", "--quiet", package]).current_dir(&folder))?;
-        for deb in apt::debs(&folder)? {
-            apt::unpack(&deb, to)?;
-        }
-        fs::remove_dir_all(&folder).with_context(|| format!("clear {}", folder.display()))
-    }
-
-    fn apt(&self, program: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(program);
-        command.env("APT_CONFIG", &self.config).args(args);
-        command
-    }
-}
-
-/// A configuration that stands alone. Of the host's only the way to the network is kept (proxies, time-outs): its hooks
-/// run after each update, clean its own caches and need root.
-fn config(root: &Path) -> Result<String> {
-    let host = sh::output(Command::new("apt-config").arg("dump"))?;
-    let network = host.lines().filter(|line| {
-        line.starts_with("Acquire::")
-            && !line.starts_with("Acquire::IndexTargets")
-            && !line.starts_with("Acquire::Languages")
-    });
-    let root = root.display();
-    let own = [
-        r#"Dir::Etc::main "/dev/null";"#.to_owned(),
-        r#"Dir::Etc::parts "/dev/null";"#.to_owned(),
-        r#"Dir::Etc::sourceparts "/dev/null";"#.to_owned(),
-        r#"Dir::Etc::preferences "/dev/null";"#.to_owned(),
-        r#"Dir::Etc::preferencesparts "/dev/null";"#.to_owned(),
-        format!(r#"Dir::Etc::sourcelist "{root}/sources.list";"#),
-        format!(r#"Dir::State "{root}/state";"#),
-        format!(r#"Dir::State::status "{root}/status";"#),
-        format!(r#"Dir::Cache "{root}/cache";"#),
-        // The cache may lie where apt's own user cannot look.
-        r#"APT::Sandbox::User "root";"#.to_owned(),
-        r#"APT::Architecture "amd64";"#.to_owned(),
-        r#"APT::Architectures { "amd64"; };"#.to_owned(),
-        r#"Acquire::Languages "none";"#.to_owned(),
-        // An archived suite's index is past its date and still signed.
-        r#"Acquire::Check-Valid-Until "false";"#.to_owned(),
-    ];
-    Ok(network.map(str::to_owned).chain(own).map(|line| line + "\n").collect())
-}
-
-/// The suites, from the mirrors that the host itself uses.
-fn sources() -> Result<String> {
-    let mut sites = host_sites()?;
-    if sites.is_empty() && std::env::var_os(MIRROR_VARIABLE).is_none() && sh::is_root() {
-        // A fresh machine has sources and no index yet; apt knows whose they are after it has read one.
-        apt::update()?;
-        sites = host_sites()?;
-    }
-    let set = std::env::var(MIRROR_VARIABLE).ok();
-    let site = |security: bool| sites.iter().find(|(suite, _)| suite.ends_with("-security") == security);
-    let main = set.or_else(|| site(false).map(|(_, site)| site.clone())).with_context(|| {
-        format!("this host's apt knows no Debian mirror: set {MIRROR_VARIABLE} to the address of one (.../debian)")
-    })?;
-    let main = main.trim_end_matches('/');
-    let security = match site(true) {
-        Some((_, site)) => site.clone(),
-        None => match main.strip_suffix("debian") {
-            Some(start) => format!("{start}debian-security"),
-            None => bail!("cannot tell the address of the security archive from {main}"),
-        },
-    };
-    let line = |site: &str, suite: &&str| format!("deb [signed-by={KEYRING}] {site} {suite} main\n");
-    let main = SUITES.iter().map(|suite| line(main, suite));
-    Ok(main.chain(SECURITY_SUITES.iter().map(|suite| line(&security, suite))).collect())
-}
-
-/// Suite and address of each source of Debian that the host's apt has.
-fn host_sites() -> Result<Vec<(String, String)>> {
-    let format = "$(ORIGIN)|$(CODENAME)|$(SITE)";
-    let text = sh::output(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
-    let mut sites: Vec<(String, String)> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("Debian|")?.split_once('|'))
-        .map(|(suite, site)| (suite.to_owned(), site.to_owned()))
-        .collect();
-    sites.dedup();
-    Ok(sites)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand};
 mod apt;
 mod build;
 mod console;
+mod debian;
 mod dist;
+mod exact;
 mod initramfs;
 mod kernels;
 mod linker;
@@ -18,12 +20,16 @@ mod modules;
 mod paths;
 mod qemu;
 mod run;
+mod selftests;
 mod setup;
 mod sh;
+mod storm;
 mod test;
 mod tidy;
 mod toolchain;
 mod unused;
+mod userland;
+mod verifier;
 mod vm;
 
 /// The project's tasks. On a fresh machine each of them does the set-up that it needs.
@@ -62,6 +68,14 @@ enum Task {
     Vm(vm::VmArgs),
     /// Unit tests, live tests on this host, live tests in a guest of each kernel
     Test(test::TestArgs),
+    /// Own counts against the kernel's, to the event, in a guest of each kernel
+    Exact(exact::ExactArgs),
+    /// Thousands of short-lived processes and hundreds of attachings, in a guest of each kernel
+    Storm(storm::StormArgs),
+    /// The verifier's count of each program on each kernel, beside docs/verifier.md
+    Verifier(verifier::VerifierArgs),
+    /// The kernel's own tests of memory management in guests, without and with mmscope attached
+    Selftests(selftests::SelftestsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
     Lint,
 }
@@ -110,6 +124,10 @@ fn run_task(task: Task) -> Result<ExitCode> {
         }
         Task::Vm(args) => return vm::main(&args),
         Task::Test(args) => return test::test(&args),
+        Task::Exact(args) => return exact::main(&args),
+        Task::Storm(args) => return storm::main(&args),
+        Task::Verifier(args) => return verifier::main(&args),
+        Task::Selftests(args) => return selftests::main(&args),
         Task::Lint => return lint::lint(),
     }
     Ok(ExitCode::SUCCESS)

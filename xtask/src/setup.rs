@@ -67,6 +67,14 @@ pub(crate) fn guests_only() -> Result<GuestTools> {
     guest_tools()
 }
 
+/// Packages of this machine's distribution for a task of its own, installed if they are missing.
+pub(crate) fn packages(names: &[&str]) -> Result<()> {
+    if !apt::available() {
+        bail!("needs apt and dpkg for {}; this system has neither", names.join(", "));
+    }
+    install_packages(&apt::missing(names)?)
+}
+
 /// The best compiler that some linker can follow: one that is here, or (none) the one that we would build.
 fn find_pair() -> Result<Option<(Toolchain, Option<PathBuf>)>> {
     for toolchain in Toolchain::all()? {

@@ -12,11 +12,11 @@ use clap::Args;
 use crate::initramfs::GuestFile;
 use crate::kernels::{self, Kernel};
 use crate::setup::{self, GuestTools, Wants};
-use crate::vm::{Guest, in_bin};
-use crate::{build, dist, sh};
+use crate::vm::{Guest, Outcome, in_bin};
+use crate::{build, dist, exact, sh};
 
-/// The kernels of a full run: the stable one, the one between, the newest.
-const KERNELS: &[&str] = &["6.12", "6.18", "7"];
+/// The kernels of a full run: the oldest that mmscope knows, the stable ones since, the newest.
+pub(crate) const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7"];
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -27,7 +27,7 @@ pub(crate) struct TestArgs {
     /// Leave out the tests that boot a kernel
     #[arg(long, conflicts_with = "kernel")]
     no_guests: bool,
-    /// Boot this kernel, as `vm` takes it (6.12, 6.18 and the newest 7.x if none is given)
+    /// Boot this kernel, as `vm` takes it (5.10, 6.1, 6.12, 6.18 and the newest 7.x if none is given)
     #[arg(long)]
     kernel: Vec<String>,
     /// Run only tests whose names contain this
@@ -48,22 +48,34 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     };
     let mut stages = vec![run.units(), run.host()];
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
+    let exact_test = if args.no_guests || args.filter.is_some() { None } else { Some(run.exact_programs()) };
+    let mut rows = Vec::new();
     for kernel in kernels {
         let name = format!("guest {kernel}");
-        stages.push(match &guest_test {
+        let guest_stage = match &guest_test {
             None => Stage::left_out(name, "--no-guests"),
             Some(Ok(program)) => run.guest(name, kernel, program),
             Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
+        };
+        stages.push(guest_stage);
+        let name = format!("exact {kernel}");
+        stages.push(match &exact_test {
+            None => Stage::left_out(name, "--no-guests, or a filter"),
+            Some(Ok(programs)) => run.exact(name, kernel, programs, &mut rows),
+            Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
         });
+    }
+    if !rows.is_empty() {
+        println!("\n{}", exact::table(&rows));
     }
     Ok(sum_up(&stages))
 }
 
 /// What libtest counted.
 #[derive(Default, Debug, PartialEq, Clone, Copy)]
-struct Counts {
-    passed: u64,
-    failed: u64,
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
     ignored: u64,
     filtered: u64,
     /// Result lines seen.
@@ -73,7 +85,7 @@ struct Counts {
 impl Counts {
     /// Adds a line of output, if it is one of libtest's results:
     /// "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.00s".
-    fn add_line(&mut self, line: &str) {
+    pub(crate) fn add_line(&mut self, line: &str) {
         let Some((_, rest)) = line.split_once("test result: ") else { return };
         let Some((_, rest)) = rest.split_once(". ") else { return };
         self.lines += 1;
@@ -174,29 +186,26 @@ impl Run<'_> {
 
     /// Builds the guests' tests into one static program.
     fn build_guest_test(&self) -> Result<PathBuf> {
-        let mut cargo = build::cargo_with_object(&self.object);
-        dist::static_flags(&mut cargo).args([
-            "test",
-            "--no-run",
-            "--release",
-            "--target",
-            dist::TARGET,
-            "-p",
-            "mmscope",
-        ]);
-        cargo.args(["--features", "live", "--test", "guest", "--message-format=json-render-diagnostics"]);
-        let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;
-        if !output.status.success() {
-            bail!("the guests' tests do not build");
+        build_live_test(&self.object, "guest")
+    }
+
+    fn exact_programs(&self) -> Result<exact::Programs> {
+        let test = build_live_test(&self.object, "exact")?;
+        Ok(exact::Programs { test, mmscope: self.mmscope.clone(), mmload: self.mmload.clone() })
+    }
+
+    /// The short form of `cargo xtask exact`.
+    fn exact(&self, name: String, kernel: &str, programs: &exact::Programs, rows: &mut Vec<exact::Row>) -> Stage {
+        banner(&name);
+        let started = Instant::now();
+        let outcome = kernels::resolve(kernel).and_then(|kernel| programs.run(self.guests, &kernel, 2, 1));
+        match outcome {
+            Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
+            Ok(outcome) => {
+                rows.extend(outcome.rows);
+                Stage::ended(name, started, outcome.counts, outcome.problem)
+            }
         }
-        let program = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-            .filter(|message| message["target"]["name"] == "guest")
-            .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .context("cargo names no program for the guests' tests")?;
-        dist::check_static(&program)?;
-        Ok(program)
     }
 
     fn guest(&self, name: String, kernel: &str, program: &Path) -> Stage {
@@ -209,29 +218,77 @@ impl Run<'_> {
     }
 
     fn boot(&self, kernel: Kernel, program: &Path) -> Result<(Counts, Option<String>)> {
-        let filter = self.filter.map_or_else(String::new, |filter| format!(" {}", sh::quote(filter)));
-        let command = format!("exec /bin/guest-test --test-threads=1{filter}");
-        let object = "/lib/mmscope.bpf.o";
-        let env = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
-        let guest = Guest {
-            memory_mib: 2048,
-            files: vec![
-                in_bin(self.mmscope.clone()),
-                in_bin(self.mmload.clone()),
-                GuestFile { host: program.to_owned(), guest: "/bin/guest-test".to_owned() },
-                GuestFile { host: self.object.clone(), guest: object.to_owned() },
-            ],
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            timeout: GUEST_TIMEOUT,
-            ..Guest::new(kernel, command)
-        };
-        let outcome = guest.run(self.guests)?;
-        outcome.explain();
+        let binaries = Binaries { object: &self.object, mmscope: &self.mmscope, mmload: &self.mmload, program };
+        let outcome = binaries.boot(self.guests, kernel, self.filter, &[], GUEST_TIMEOUT)?;
         let mut counts = Counts::default();
         outcome.output.lines().for_each(|line| counts.add_line(line));
         let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
         Ok((counts, problem))
     }
+}
+
+/// What a guest that runs the guests' tests needs.
+pub(crate) struct Binaries<'a> {
+    pub(crate) object: &'a Path,
+    pub(crate) mmscope: &'a Path,
+    pub(crate) mmload: &'a Path,
+    /// The test program.
+    pub(crate) program: &'a Path,
+}
+
+impl Binaries<'_> {
+    /// Boots a kernel and runs the tests whose names contain `filter`.
+    pub(crate) fn boot(
+        &self,
+        tools: &GuestTools,
+        kernel: Kernel,
+        filter: Option<&str>,
+        env: &[(&str, String)],
+        timeout: Duration,
+    ) -> Result<Outcome> {
+        let filter = filter.map_or_else(String::new, |filter| format!(" {}", sh::quote(filter)));
+        let command = format!("exec /bin/guest-test --test-threads=1{filter}");
+        let object = "/lib/mmscope.bpf.o";
+        let paths = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
+        let guest = Guest {
+            memory_mib: 2048,
+            files: vec![
+                in_bin(self.mmscope.to_owned()),
+                in_bin(self.mmload.to_owned()),
+                GuestFile { host: self.program.to_owned(), guest: "/bin/guest-test".to_owned() },
+                GuestFile { host: self.object.to_owned(), guest: object.to_owned() },
+            ],
+            env: paths
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .chain(env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
+                .collect(),
+            timeout,
+            ..Guest::new(kernel, command)
+        };
+        let outcome = guest.run(tools)?;
+        outcome.explain();
+        Ok(outcome)
+    }
+}
+
+/// Builds one of the daemon's live test programs, static.
+pub(crate) fn build_live_test(object: &Path, name: &str) -> Result<PathBuf> {
+    let mut cargo = build::cargo_with_object(object);
+    dist::static_flags(&mut cargo).args(["test", "--no-run", "--release", "--target", dist::TARGET, "-p", "mmscope"]);
+    cargo.args(["--features", "live", "--test", name, "--message-format=json-render-diagnostics"]);
+    let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;
+    if !output.status.success() {
+        bail!("the live tests do not build");
+    }
+    let program = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo names no program for the live tests")?;
+    dist::check_static(&program)?;
+    Ok(program)
 }
 
 /// Runs a test program and passes its output on while counting.

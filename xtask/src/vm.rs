@@ -19,7 +19,7 @@ use crate::console::Console;
 use crate::initramfs::{self, Contents, GUEST_ADDRESS, GuestFile};
 use crate::kernels::{self, Kernel};
 use crate::setup::{self, GuestTools, Wants};
-use crate::{dist, modules, paths, sh};
+use crate::{dist, modules, paths, sh, userland};
 
 /// Exit code when the kernel complained, whatever the command's own code was.
 const EXIT_SPLAT: u8 = 70;
@@ -44,13 +44,14 @@ pub(crate) struct VmArgs {
     /// The beginning of a version ("6.12", "5.10", "7" for the newest 7.x), or the path of a kernel image
     #[arg(long, default_value = "6.12")]
     kernel: String,
-    /// Processors
-    #[arg(long, default_value_t = 2, conflicts_with = "icount")]
-    smp: u32,
+    /// Processors [default: 2, with --icount 1]
+    #[arg(long)]
+    smp: Option<u32>,
     /// Memory in MiB
     #[arg(long, default_value_t = 1024)]
     memory: u32,
-    /// Clock counts executed instructions, one processor: the same run gives the same figures
+    /// Clock counts executed instructions: with one processor the same run gives the same figures, and with several the
+    /// guest's time is that of its work, as on a real machine
     #[arg(long)]
     icount: bool,
     /// Emulate each processor in a thread of its own: true concurrency, but this emulator then crashes a guest now and
@@ -70,6 +71,9 @@ pub(crate) struct VmArgs {
     /// A kernel module to load first, with those that it depends on
     #[arg(long, value_name = "NAME")]
     module: Vec<String>,
+    /// Put Debian's stress-ng into the guest's PATH
+    #[arg(long)]
+    stress_ng: bool,
     /// More for the kernel's command line
     #[arg(long, value_name = "WORDS", default_value = "")]
     append: String,
@@ -99,9 +103,12 @@ pub(crate) fn main(args: &VmArgs) -> Result<ExitCode> {
     for file in &args.file {
         files.push(parse_file(file)?);
     }
+    if args.stress_ng {
+        files.extend(userland::stress_ng()?);
+    }
     let kernel = kernels::resolve(&args.kernel)?;
     let guest = Guest {
-        smp: if args.icount { 1 } else { args.smp },
+        smp: args.smp.unwrap_or(if args.icount { 1 } else { 2 }),
         memory_mib: args.memory,
         icount: args.icount,
         parallel: args.parallel,

@@ -1,0 +1,209 @@
+//! Debian's archive beyond the host's own release: the index of the suites that guests are made from, and packages out of
+//! it. Knows nothing of what any package is for.
+//!
+//! apt does the work, with a state folder of its own in the cache, so that the host's package index keeps what its owner
+//! put there and any user can do this.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{apt, paths, sh};
+
+/// Names the mirror on hosts that have none of Debian's in their own apt configuration.
+const MIRROR_VARIABLE: &str = "MMSCOPE_DEBIAN_MIRROR";
+
+/// The suites that have kernels from 5.10 to the newest.
+const SUITES: &[&str] = &["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports"];
+const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// How long a package index and a choice made from it hold.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether the file was written within the time that an index holds.
+pub(crate) fn is_fresh(file: &Path) -> bool {
+    let modified = fs::metadata(file).and_then(|meta| meta.modified());
+    modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age < FRESH))
+}
+
+/// The names of all suites that are looked in.
+pub(crate) fn suites() -> String {
+    [SUITES, SECURITY_SUITES].concat().join(", ")
+}
+
+/// apt with a state folder of its own.
+pub(crate) struct Index {
+    config: PathBuf,
+}
+
+impl Index {
+    /// The index, fetched anew when it is a day old.
+    pub(crate) fn open() -> Result<Self> {
+        let root = paths::cache()?.join("apt");
+        for folder in ["state/lists/partial", "cache/archives/partial"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        }
+        let index = Self { config: root.join("apt.conf") };
+        let stamp = root.join("updated");
+        if is_fresh(&stamp) {
+            return Ok(index);
+        }
+        eprintln!("debian: fetching Debian's package index");
+        let write = |name: &str, text: &str| {
+            let file = root.join(name);
+            fs::write(&file, text).with_context(|| format!("write {}", file.display()))
+        };
+        write("status", "")?;
+        write("sources.list", &sources()?)?;
+        write("apt.conf", &config(&root)?)?;
+        // One suite that has left the mirror fails the update and takes nothing from the others; without a network the
+        // update succeeds and fetches nothing. What counts is that there is an index.
+        if let Err(error) = sh::run(index.apt("apt-get", &["update", "--quiet"]).stdout(std::io::stderr())) {
+            eprintln!("debian: {error:#} (going on with what there is)");
+        }
+        if index.package_names("linux-")?.is_empty() {
+            bail!("Debian's package index could not be fetched");
+        }
+        fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))?;
+        Ok(index)
+    }
+
+    /// All package names that begin with `prefix`, sorted.
+    pub(crate) fn package_names(&self, prefix: &str) -> Result<Vec<String>> {
+        let text = sh::output(&mut self.apt("apt-cache", &["pkgnames", prefix]))?;
+        let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The version of a package that apt would take: the newest, those of backports only where there is no other.
+    pub(crate) fn version(&self, package: &str) -> Result<String> {
+        let text = sh::output(&mut self.apt("apt-cache", &["show", "--no-all-versions", package]))?;
+        let version = text.lines().find_map(|line| line.strip_prefix("Version: "));
+        version.map(str::to_owned).with_context(|| format!("apt-cache show {package}: no version"))
+    }
+
+    /// Name and version of each package that installing this one on an empty machine would bring, itself included.
+    pub(crate) fn would_install(&self, package: &str) -> Result<Vec<(String, String)>> {
+        let args = ["install", "--simulate", "--no-install-recommends", package];
+        let text = sh::output(&mut self.apt("apt-get", &args))?;
+        Ok(text.lines().filter_map(simulated).collect())
+    }
+
+    /// Downloads packages, each named as NAME or NAME=VERSION, and unpacks them below `to`.
+    pub(crate) fn unpack(&self, packages: &[&str], to: &Path) -> Result<()> {
+        let folder = to.join("download");
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        match packages {
+            [.., last] if packages.len() > 3 => eprintln!("debian: downloading {last} and all that it needs"),
+            _ => eprintln!("debian: downloading {}", packages.join(" ")),
+        }
+        let args: Vec<&str> = ["download", "--quiet"].iter().chain(packages).copied().collect();
+        sh::output(self.apt("apt-get", &args).current_dir(&folder))?;
+        for deb in apt::debs(&folder)? {
+            apt::unpack(&deb, to)?;
+        }
+        fs::remove_dir_all(&folder).with_context(|| format!("clear {}", folder.display()))
+    }
+
+    fn apt(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.env("APT_CONFIG", &self.config).args(args);
+        command
+    }
+}
+
+/// Name and version of a line of apt's simulation: "Inst libmd0 (1.1.0-2+b1 Debian:13.8/stable [amd64])".
+fn simulated(line: &str) -> Option<(String, String)> {
+    let (name, rest) = line.strip_prefix("Inst ")?.split_once(" (")?;
+    let version = rest.split_whitespace().next()?;
+    Some((name.to_owned(), version.to_owned()))
+}
+
+/// A configuration that stands alone. Of the host's only the way to the network is kept (proxies, time-outs): its hooks
+/// run after each update, clean its own caches and need root.
+fn config(root: &Path) -> Result<String> {
+    let host = sh::output(Command::new("apt-config").arg("dump"))?;
+    let network = host.lines().filter(|line| {
+        line.starts_with("Acquire::")
+            && !line.starts_with("Acquire::IndexTargets")
+            && !line.starts_with("Acquire::Languages")
+    });
+    let root = root.display();
+    let own = [
+        r#"Dir::Etc::main "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::parts "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::sourceparts "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::preferences "/dev/null";"#.to_owned(),
+        r#"Dir::Etc::preferencesparts "/dev/null";"#.to_owned(),
+        format!(r#"Dir::Etc::sourcelist "{root}/sources.list";"#),
+        format!(r#"Dir::State "{root}/state";"#),
+        format!(r#"Dir::State::status "{root}/status";"#),
+        format!(r#"Dir::Cache "{root}/cache";"#),
+        // The cache may lie where apt's own user cannot look.
+        r#"APT::Sandbox::User "root";"#.to_owned(),
+        r#"APT::Architecture "amd64";"#.to_owned(),
+        r#"APT::Architectures { "amd64"; };"#.to_owned(),
+        r#"Acquire::Languages "none";"#.to_owned(),
+        // An archived suite's index is past its date and still signed.
+        r#"Acquire::Check-Valid-Until "false";"#.to_owned(),
+    ];
+    Ok(network.map(str::to_owned).chain(own).map(|line| line + "\n").collect())
+}
+
+/// The suites, from the mirrors that the host itself uses.
+fn sources() -> Result<String> {
+    let mut sites = host_sites()?;
+    if sites.is_empty() && std::env::var_os(MIRROR_VARIABLE).is_none() && sh::is_root() {
+        // A fresh machine has sources and no index yet; apt knows whose they are after it has read one.
+        apt::update()?;
+        sites = host_sites()?;
+    }
+    let set = std::env::var(MIRROR_VARIABLE).ok();
+    let site = |security: bool| sites.iter().find(|(suite, _)| suite.ends_with("-security") == security);
+    let main = set.or_else(|| site(false).map(|(_, site)| site.clone())).with_context(|| {
+        format!("this host's apt knows no Debian mirror: set {MIRROR_VARIABLE} to the address of one (.../debian)")
+    })?;
+    let main = main.trim_end_matches('/');
+    let security = match site(true) {
+        Some((_, site)) => site.clone(),
+        None => match main.strip_suffix("debian") {
+            Some(start) => format!("{start}debian-security"),
+            None => bail!("cannot tell the address of the security archive from {main}"),
+        },
+    };
+    let line = |site: &str, suite: &&str| format!("deb [signed-by={KEYRING}] {site} {suite} main\n");
+    let main = SUITES.iter().map(|suite| line(main, suite));
+    Ok(main.chain(SECURITY_SUITES.iter().map(|suite| line(&security, suite))).collect())
+}
+
+/// Suite and address of each source of Debian that the host's apt has.
+fn host_sites() -> Result<Vec<(String, String)>> {
+    let format = "$(ORIGIN)|$(CODENAME)|$(SITE)";
+    let text = sh::output(Command::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]))?;
+    let mut sites: Vec<(String, String)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("Debian|")?.split_once('|'))
+        .map(|(suite, site)| (suite.to_owned(), site.to_owned()))
+        .collect();
+    sites.dedup();
+    Ok(sites)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::simulated;
+
+    #[test]
+    fn a_simulated_installation_names_version_and_package() {
+        let line = "Inst libexpat1 (2.9.0-1~deb13u1 Debian:13.8/stable, Debian-Security:13/stable-security [amd64])";
+        assert_eq!(simulated(line), Some(("libexpat1".to_owned(), "2.9.0-1~deb13u1".to_owned())));
+        assert_eq!(simulated("Conf libmd0 (1.1.0-2+b1 Debian:13.8/stable [amd64])"), None);
+    }
+}

@@ -1,0 +1,242 @@
+//! Own counts against the kernel's: boots each kernel, lets the test program `exact` run its mixes, and makes one table.
+//! What is counted and how is in `daemon/tests/exact`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::Value;
+
+use crate::initramfs::GuestFile;
+use crate::kernels::{self, Kernel};
+use crate::setup::{self, GuestTools, Wants};
+use crate::test::{Counts, KERNELS};
+use crate::vm::{Guest, in_bin};
+use crate::{build, dist, paths, test, userland};
+
+/// How a line of the test program's begins that carries a mix's counts.
+const LINE: &str = "exact: ";
+
+/// khugepaged works on every address space, those too that both sides leave out: only where it is asked to.
+const KERNEL_WORDS: &str = "transparent_hugepage=madvise";
+
+/// `cargo xtask exact`.
+///
+/// Runs mixes of loads on several processors and compares what mmscope counted with the kernel's own kprobe and trace
+/// events, to the event. The exit code is 1 if anything differs, or a kernel complained.
+#[derive(Args)]
+pub(crate) struct ExactArgs {
+    /// Boot this kernel, as `vm` takes it (5.10, 6.1, 6.12, 6.18 and the newest 7.x if none is given)
+    #[arg(long)]
+    kernel: Vec<String>,
+    /// Processors; may be given several times
+    #[arg(long, default_values_t = [2, 4])]
+    smp: Vec<u32>,
+    /// Times the work of the short form; 5 makes more than a million events on each kernel
+    #[arg(long, default_value_t = 5)]
+    scale: u32,
+    /// Write docs/exactness.md
+    #[arg(long)]
+    write: bool,
+}
+
+/// `cargo xtask exact`: every kernel with every number of processors.
+pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
+    let tools = setup::setup(Wants { guests: true })?;
+    let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
+    let object = build::bpf(&tools, false)?;
+    let [mmscope, mmload] = dist::dist(&tools, false)?;
+    let programs = Programs { test: test::build_live_test(&object, "exact")?, mmscope, mmload };
+    let kernels: Vec<&str> = match args.kernel.as_slice() {
+        [] => KERNELS.to_vec(),
+        given => given.iter().map(String::as_str).collect(),
+    };
+    let mut rows = Vec::new();
+    let mut failed = false;
+    for kernel in kernels {
+        for &smp in &args.smp {
+            let outcome = programs.run(guests, &kernels::resolve(kernel)?, smp, args.scale)?;
+            failed |= outcome.counts.failed > 0 || outcome.counts.passed == 0 || outcome.problem.is_some();
+            rows.extend(outcome.rows);
+        }
+    }
+    let table = table(&rows);
+    println!("\n{table}");
+    if args.write {
+        let path = paths::root().join("docs/exactness.md");
+        fs::write(&path, page(&table, args)).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What a guest runs.
+pub(crate) struct Programs {
+    /// The test program `exact`, static.
+    pub(crate) test: PathBuf,
+    /// The daemon, static.
+    pub(crate) mmscope: PathBuf,
+    /// The workload, static.
+    pub(crate) mmload: PathBuf,
+}
+
+/// What a guest said.
+pub(crate) struct Outcome {
+    /// Mixes that passed and failed.
+    pub(crate) counts: Counts,
+    /// What was wrong with the guest.
+    pub(crate) problem: Option<String>,
+    /// One for each mix.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// The counts of one mix on one kernel.
+pub(crate) struct Row {
+    kernel: String,
+    counts: Value,
+}
+
+impl Programs {
+    /// Boots a kernel and runs all mixes.
+    pub(crate) fn run(&self, tools: &GuestTools, kernel: &Kernel, smp: u32, scale: u32) -> Result<Outcome> {
+        let mut files = userland::stress_ng()?;
+        files.extend([
+            in_bin(self.mmscope.clone()),
+            in_bin(self.mmload.clone()),
+            GuestFile { host: self.test.clone(), guest: "/bin/exact-test".to_owned() },
+        ]);
+        let guest = Guest {
+            smp,
+            memory_mib: 3072,
+            files,
+            env: vec![
+                ("MMSCOPE_BIN".to_owned(), "/bin/mmscope".to_owned()),
+                ("EXACT_SCALE".to_owned(), scale.to_string()),
+            ],
+            parallel: true,
+            append: KERNEL_WORDS.to_owned(),
+            timeout: Duration::from_secs(300 + 240 * u64::from(scale)),
+            ..Guest::new(kernel.clone(), "exec /bin/exact-test".to_owned())
+        };
+        let outcome = guest.run(tools)?;
+        outcome.explain();
+        let mut counts = Counts::default();
+        let mut rows = Vec::new();
+        for line in outcome.output.lines() {
+            counts.add_line(line);
+            if let Some(json) = line.strip_prefix(LINE) {
+                let counts = serde_json::from_str(json).with_context(|| format!("read {line}"))?;
+                rows.push(Row { kernel: kernel.release.clone(), counts });
+            }
+        }
+        let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
+        Ok(Outcome { counts, problem, rows })
+    }
+}
+
+/// The table: own counts; where the oracle's differs, it stands behind.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let Some(first) = rows.first() else { return String::new() };
+    let numbers = |row: &Row, key: &str| -> Vec<i64> {
+        row.counts[key].as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
+    };
+    let names: Vec<&str> =
+        first.counts["measures"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut text = format!(
+        "| kernel | CPUs | mix | {} | events | own - oracle | pending mismatches | skipped by the kernel | lost |\n",
+        names.join(" | ")
+    );
+    let _ = writeln!(text, "|{}", "---|".repeat(names.len() + 8));
+    for row in rows {
+        let (own, oracle) = (numbers(row, "own"), numbers(row, "oracle"));
+        let cells: Vec<String> = own
+            .iter()
+            .zip(&oracle)
+            .map(|(own, oracle)| if own == oracle { own.to_string() } else { format!("{own} of {oracle}") })
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            row.kernel,
+            row.counts["cpus"],
+            row.counts["mix"].as_str().unwrap_or_default(),
+            cells.join(" | "),
+            oracle.iter().sum::<i64>(),
+            own.iter().sum::<i64>() - oracle.iter().sum::<i64>(),
+            row.counts["pending_mismatches"],
+            named(&row.counts["missed"]),
+            named(&row.counts["lost"]),
+        );
+    }
+    text.push_str(&sums(rows));
+    text
+}
+
+/// Events and differences of each kernel in all.
+fn sums(rows: &[Row]) -> String {
+    let mut kernels: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for row in rows {
+        let sum =
+            |key: &str| -> i64 { row.counts[key].as_array().into_iter().flatten().filter_map(Value::as_i64).sum() };
+        let (events, difference) = kernels.entry(&row.kernel).or_default();
+        *events += sum("oracle");
+        *difference += sum("own") - sum("oracle");
+    }
+    let mut text = "\n| kernel | events | own - oracle |\n|---|---|---|\n".to_owned();
+    for (kernel, (events, difference)) in kernels {
+        let _ = writeln!(text, "| {kernel} | {events} | {difference} |");
+    }
+    text
+}
+
+/// `name 3, other 1` of an object; a dash for an empty one.
+fn named(counts: &Value) -> String {
+    let parts: Vec<String> =
+        counts.as_object().into_iter().flatten().map(|(name, count)| format!("{name} {count}")).collect();
+    if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
+}
+
+const INTRODUCTION: &str = "# Exactness
+
+What mmscope counted beside what the kernel's own kprobe and trace events counted in the same run, to the event: mixes of
+loads in guests, all at once on a few processors. `own` is the workload program, `threads` its contended locks, `stress-ng`
+eight stressors of stress-ng, two processes each. Windows are compared with tlb_finish_mmu (and change_protection before
+5.17, and writes of 4 to clear_refs); flushes with flush_tlb_mm_range; locks with mmap_lock_start_locking,
+acquire_returned and released, or before 5.11 with the rw_semaphore functions by semaphore; userfaults with
+handle_userfault; ioctls with userfaultfd_ioctl. A write hold ends with a release or a downgrade. What mmscope and the
+testing program did themselves is left out on both sides.
+
+A kernel that preempts tasks inside the kernel (6.18 and later by default) can preempt a program; until it goes on, the
+kernel skips the same program on that processor, counts that, and `mmscope_probe_misses_total` tells it. Those events are
+in the column \"skipped by the kernel\", by hook, and what their absence leads to in the column \"lost\", by the reasons of
+`mmscope_lost_total`. No other difference is accepted.
+";
+
+fn page(table: &str, args: &ExactArgs) -> String {
+    let smp: Vec<String> = args.smp.iter().map(|smp| format!("--smp {smp}")).collect();
+    format!("{INTRODUCTION}\nMade by `cargo xtask exact --write --scale {} {}`.\n\n{table}", args.scale, smp.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Row, table};
+
+    #[test]
+    fn a_difference_is_seen() {
+        let row = |own: i64| Row {
+            kernel: "6.1".to_owned(),
+            counts: json!({"mix": "own", "cpus": 2, "measures": ["windows", "ioctls"], "own": [own, 2], "oracle": [7, 2],
+                "pending_mismatches": 0, "missed": {"tlb_finish_mmu": 1}, "lost": {}}),
+        };
+        let text = table(&[row(7), row(6)]);
+        assert!(text.contains("| 6.1 | 2 | own | 7 | 2 | 9 | 0 | 0 | tlb_finish_mmu 1 | - |"), "{text}");
+        assert!(text.contains("| 6.1 | 2 | own | 6 of 7 | 2 | 9 | -1 |"), "{text}");
+        assert!(text.contains("| 6.1 | 18 | -1 |"), "{text}");
+    }
+}
