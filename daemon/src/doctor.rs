@@ -24,7 +24,8 @@ pub struct Report {
     /// How far the questions are answered here.
     questions: Vec<Answer>,
     /// Tasks are preempted inside this kernel, programs too: each hook has a second one.
-    second_programs: bool,
+    function_programs: usize,
+    tracepoint_programs: usize,
     /// Loaded programs, with the instructions that the verifier looked at where the kernel tells.
     programs: BTreeMap<String, Option<u32>>,
     /// Families that cannot be measured here.
@@ -74,7 +75,8 @@ impl Report {
             kernel,
             hooks: hooks.collect(),
             questions: plan::answers(plan, states),
-            second_programs: plan.second_programs,
+            function_programs: plan.function_programs,
+            tracepoint_programs: plan.tracepoint_programs,
             programs: BTreeMap::new(),
             absent_families: CATALOGUE
                 .iter()
@@ -104,12 +106,17 @@ impl Report {
                 }
             };
         }
-        if self.second_programs {
-            text.push_str(
-                "\nThis kernel may preempt a program, and skips it on that processor meanwhile: each hook has a second one\n\
-                 that steps in. What neither sees is in mmscope_probe_misses_total.\n",
-            );
-        }
+        text.push_str(match (self.function_programs, self.tracepoint_programs) {
+            (0 | 1, _) => "",
+            (_, 0 | 1) => {
+                "\nThis kernel may preempt a function's program, and skips it on that processor meanwhile: each has a second one\n\
+                 that steps in. What neither sees is in mmscope_probe_misses_total.\n"
+            }
+            _ => {
+                "\nThis kernel may preempt a program, and skips it on that processor meanwhile: each has two more that\n\
+                 step in. What none of the three sees is in mmscope_probe_misses_total.\n"
+            }
+        });
         text.push_str("\nWhat is answered here:\n");
         for answer in &self.questions {
             let extent = match answer.answer {

@@ -177,8 +177,12 @@ fn userfaults_and_ioctls_are_exact() {
     let unprotecting = told["writeprotect_unwp"].as_f64().unwrap();
     assert_eq!(ioctls(&scrape, comm, "writeprotect"), protecting + unprotecting);
     assert_eq!(windows(&scrape, comm, "uffd_wp", "outer"), protecting);
-    // Every un-protection changes a page that was protected; giving up the registration changes none.
-    assert_eq!(windows(&scrape, comm, "uffd_unwp", "inner"), unprotecting);
+    // Giving up the registration un-protects once more, from 6.0 on. Whether a page that becomes writable by it needs a
+    // flush is each kernel's own choice, and then only is there an inner window.
+    let unprotected = windows(&scrape, comm, "uffd_unwp", "outer");
+    assert!([unprotecting, unprotecting + 1.0].contains(&unprotected), "{unprotected} of {unprotecting}");
+    let flushed = windows(&scrape, comm, "uffd_unwp", "inner");
+    assert!(flushed <= unprotected, "{flushed} of {unprotected}");
     assert_eq!(scrape.sum("mmscope_uffd_ioctl_errors_total", &[("comm", comm)]), 0.0);
     is_clean(&scrape, comm, before.lost());
 }

@@ -26,12 +26,12 @@ pub(crate) fn acquired<R: Reader>(mm: u64, write: bool, success: bool, turn: Tur
 /// As [`acquired`], by a task whose entry is at hand.
 #[inline(always)]
 pub(crate) fn acquired_by<R: Reader>(task: *mut TaskState, mm: u64, write: bool, success: bool, turn: Turn) {
-    if turn == Turn::Again && has_seen(task, mm, write, success) {
+    if turn != Turn::First && has_seen(task, mm, write, success, turn) {
         return;
     }
     let slot_index = slots::of::<R>(task, mm);
     if !success {
-        set!(task, failure_seen = u32::from(turn == Turn::First));
+        set!(task, failure_seen = turn.mark());
         count_acquisition(slot_index, write, false);
         return;
     }
@@ -62,12 +62,12 @@ pub(crate) fn acquired_by<R: Reader>(task: *mut TaskState, mm: u64, write: bool,
     }
 }
 
-/// Whether the books have what the hook's first program would have written.
+/// Whether the books have what an earlier program of the hook would have written.
 #[inline(always)]
-fn has_seen(task: *mut TaskState, mm: u64, write: bool, success: bool) -> bool {
+fn has_seen(task: *mut TaskState, mm: u64, write: bool, success: bool, turn: Turn) -> bool {
     if !success {
         let seen = get!(task, failure_seen) != 0;
-        set!(task, failure_seen = 0);
+        set!(task, failure_seen = u32::from(seen) & turn.mark());
         return seen;
     }
     let (first, second) = (get!(task, holds[0].mm), get!(task, holds[1].mm));
@@ -196,7 +196,7 @@ pub(crate) fn mm_around(lock: u64) -> u64 {
 /// The running task begins to block on the lock of an mm that has a slot: whoever holds it took it by our books.
 #[inline(always)]
 pub(crate) fn wait_begin(task: *mut TaskState, lock: u64, slot_index: u32, write: bool, turn: Turn) {
-    if turn == Turn::Again && get!(task, wait_lock) == lock {
+    if turn != Turn::First && get!(task, wait_lock) == lock {
         return;
     }
     if get!(task, wait_lock) != 0 {

@@ -1,31 +1,40 @@
 //! A kernel that preempts tasks inside the kernel may preempt a program, and skips that program on that processor until
-//! it goes on. So there each hook has a second program with the same work: it runs right after the first, sees in the
-//! task's books whether the first has run, and steps in where it has not.
+//! it goes on. So there each hook has more programs with the same work: they run right after the first, see in the
+//! task's books whether it was done, and step in where it was not.
 
 use crate::tasks;
 
-/// Which of a hook's two programs runs.
+/// Which of a hook's programs runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// The one that does the work.
     First,
-    /// The one that looks whether it was done.
+    /// One that looks whether it was done.
     Again,
+    /// As [`Turn::Again`]; none comes after it.
+    Last,
 }
 
 impl Turn {
-    /// As [`tasks::count_orphan`]; to the second program an end without a beginning is one that the first has seen.
+    /// As [`tasks::count_orphan`]; to a later program an end without a beginning is one that the first has seen.
     #[inline(always)]
     pub(crate) fn count_orphan(self, known: bool, older: u32, unseen: u32) {
         if self == Self::First {
             tasks::count_orphan(known, older, unseen);
         }
     }
+
+    /// What to leave in a mark that says "done" from the first program to the last.
+    #[inline(always)]
+    pub(crate) fn mark(self) -> u32 {
+        u32::from(self != Self::Last)
+    }
 }
 
-/// The two programs of a hook: name and name of the second, and what both call with their turn.
+/// The programs of a hook: their names in the order of their turns, and what all call with their turn.
 macro_rules! programs {
-    ($(#[$attribute:ident($key:ident = $target:literal)] $context:ident: $first:ident, $again:ident => $call:expr;)*) => {$(
+    ($(#[$attribute:ident($key:ident = $target:literal)] $context:ident:
+        $first:ident, $again:ident, $last:ident => $call:expr;)*) => {$(
         #[$attribute($key = $target)]
         fn $first(ctx: $context) -> i32 {
             $call(&ctx, $crate::turn::Turn::First)
@@ -34,6 +43,11 @@ macro_rules! programs {
         #[$attribute($key = $target)]
         fn $again(ctx: $context) -> i32 {
             $call(&ctx, $crate::turn::Turn::Again)
+        }
+
+        #[$attribute($key = $target)]
+        fn $last(ctx: $context) -> i32 {
+            $call(&ctx, $crate::turn::Turn::Last)
         }
     )*};
 }

@@ -25,7 +25,7 @@ const VM_UFFD_WP: u64 = 0x1000;
 #[inline(always)]
 pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    if turn == Turn::Again && get!(task, fault_since_ns) != 0 {
+    if turn != Turn::First && get!(task, fault_since_ns) != 0 {
         return;
     }
     let vma = R::u64::<{ field::VM_FAULT_VMA }>(vmf);
@@ -77,7 +77,7 @@ pub(crate) fn fault_end(turn: Turn) {
 #[inline(always)]
 pub(crate) fn ioctl_begin(cmd: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    if turn == Turn::Again && get!(task, ioctl_since_ns) != 0 {
+    if turn != Turn::First && get!(task, ioctl_since_ns) != 0 {
         return;
     }
     if get!(task, ioctl_since_ns) != 0 {

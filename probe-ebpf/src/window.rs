@@ -37,7 +37,7 @@ pub(crate) enum Gather {
 pub(crate) fn open<R: Reader>(tlb: u64, mm: u64, gather: Gather, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     let (first, second) = (get!(task, windows[0].tlb), get!(task, windows[1].tlb));
-    if (gather == Gather::Vma || turn == Turn::Again) && (first == tlb || second == tlb) {
+    if (gather == Gather::Vma || turn != Turn::First) && (first == tlb || second == tlb) {
         return;
     }
     if second != 0 && second <= tlb {
@@ -169,8 +169,8 @@ const SINGLE_PAGE_FLUSH_CEILING: u64 = 33;
 pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64, stride_shift: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     let seen = get!(task, flush_seen) != 0;
-    set!(task, flush_seen = u32::from(turn == Turn::First));
-    if turn == Turn::Again && seen {
+    set!(task, flush_seen = turn.mark());
+    if turn != Turn::First && seen {
         return;
     }
     let slot_index = slots::of::<R>(task, mm);
@@ -273,7 +273,7 @@ fn path_of_operation(task: *mut TaskState) -> u32 {
 #[inline(always)]
 pub(crate) fn enter_context(path: u32, slot_index: u32, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    if turn == Turn::Again && get!(task, context_path) == path + 1 {
+    if turn != Turn::First && get!(task, context_path) == path + 1 {
         return;
     }
     set!(task, context_path = path + 1);

@@ -184,7 +184,7 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
             Decision::Absent(reason) => HookState::Absent(reason.clone()),
             Decision::Attach => match end_missing(hook, &hooks) {
                 Some(reason) => HookState::Absent(reason),
-                None => attach_hook(ebpf, hook, btf, allowed, plan.second_programs),
+                None => attach_hook(ebpf, hook, plan, btf, allowed),
             },
         };
         if let HookState::Attached(_) = state {
@@ -227,7 +227,7 @@ fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: Allowed) -> BTr
             if ruled_out { Some(("--mmap-lock", "another way was asked for".to_owned())) } else { planned };
         let mut attached = Vec::new();
         for (hook, _) in hooks().filter(|_| failed.is_none()) {
-            match attach_hook(ebpf, hook, btf, allowed, plan.second_programs) {
+            match attach_hook(ebpf, hook, plan, btf, allowed) {
                 HookState::Attached(tier) => attached.push((hook, tier)),
                 HookState::Absent(reason) => {
                     failed = Some((hook.name, reason));
@@ -296,16 +296,16 @@ fn program_fds(ebpf: &Ebpf, hook: &Hook) -> Vec<RawFd> {
 
 /// Every program that a hook may have, loaded or not.
 fn program_names(hook: &Hook) -> impl Iterator<Item = String> {
-    [Some(hook.program), hook.raw_program].into_iter().flatten().flat_map(|name| [name.to_owned(), second(name)])
+    [Some(hook.program), hook.raw_program].into_iter().flatten().flat_map(turns)
 }
 
-/// The program that steps in where a hook's first one was skipped.
-fn second(name: &str) -> String {
-    format!("{name}_again")
+/// A program and those that step in where it was skipped, in their order.
+fn turns(name: &str) -> [String; 3] {
+    [name.to_owned(), format!("{name}_again"), format!("{name}_last")]
 }
 
 /// Tries the tiers of one hook, best first.
-fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed, twice: bool) -> HookState {
+fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: Allowed) -> HookState {
     let (first, switch, tier) = match hook.kind {
         HookKind::Entry => (allowed.fentry, "fentry", Tier::F),
         HookKind::Exit => (allowed.fentry, "fexit", Tier::F),
@@ -313,7 +313,7 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed, twice:
     };
     let mut reasons = Vec::new();
     if first {
-        match attach_programs(ebpf, hook.program, hook, btf, twice) {
+        match attach_programs(ebpf, hook.program, hook, plan, btf) {
             Ok(()) => return HookState::Attached(tier),
             Err(error) => reasons.push(format!("{switch} {}", refusal(&error))),
         }
@@ -322,7 +322,7 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed, twice:
     }
     if let Some(raw) = hook.raw_program {
         if allowed.raw_tracepoint {
-            match attach_programs(ebpf, raw, hook, btf, twice) {
+            match attach_programs(ebpf, raw, hook, plan, btf) {
                 Ok(()) => return HookState::Attached(tier),
                 Err(error) => reasons.push(format!("raw_tracepoint {}", refusal(&error))),
             }
@@ -333,19 +333,22 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, btf: &Btf, allowed: Allowed, twice:
     HookState::Absent(reasons.join("; "))
 }
 
-/// Attaches a program, and its second one so that it runs after it: of the programs of a function the last attached runs
-/// first (kernel/bpf/trampoline.c, hlist_add_head), of those of a tracepoint the first (kernel/tracepoint.c, func_add).
-fn attach_programs(ebpf: &mut Ebpf, name: &str, hook: &Hook, btf: &Btf, twice: bool) -> Result<(), ProgramError> {
-    let second = second(name);
-    if !twice || ebpf.program(&second).is_none() {
-        return attach_program(ebpf, name, hook, btf);
-    }
-    let (earlier, later) = match hook.kind {
-        HookKind::Tracepoint => (name, second.as_str()),
-        HookKind::Entry | HookKind::Exit => (second.as_str(), name),
+/// Attaches a program, and those that step in for it so that they run after it: of the programs of a function the last
+/// attached runs first (kernel/bpf/trampoline.c, hlist_add_head), of those of a tracepoint the first (kernel/tracepoint.c,
+/// func_add).
+fn attach_programs(ebpf: &mut Ebpf, name: &str, hook: &Hook, plan: &Plan, btf: &Btf) -> Result<(), ProgramError> {
+    let [first, again, last] = turns(name);
+    let count = if hook.kind == HookKind::Tracepoint { plan.tracepoint_programs } else { plan.function_programs };
+    let mut names = match count {
+        _ if ebpf.program(&last).is_none() => vec![first],
+        0 | 1 => vec![first],
+        2 => vec![first, last],
+        _ => vec![first, again, last],
     };
-    attach_program(ebpf, earlier, hook, btf)?;
-    attach_program(ebpf, later, hook, btf)
+    if hook.kind != HookKind::Tracepoint {
+        names.reverse();
+    }
+    names.iter().try_for_each(|name| attach_program(ebpf, name, hook, btf))
 }
 
 fn attach_program(ebpf: &mut Ebpf, name: &str, hook: &Hook, btf: &Btf) -> Result<(), ProgramError> {

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, fs, os::fd::RawFd, path::Path};
 pub struct ProgramFigures {
     /// Runs and their nanoseconds, while the statistics are on.
     pub runs: Option<(u64, u64)>,
-    /// Events that it could not see because it was running on that CPU; kernels from 5.12 on tell. Where a second program
-    /// steps in, at most those that it could not see either.
+    /// Events that it could not see because it was running on that CPU; kernels from 5.12 on tell. Where other
+    /// programs step in, at most those that none could see.
     pub misses: Option<u64>,
 }
 
@@ -22,7 +22,7 @@ pub(super) fn read(
     programs.iter().filter_map(|(&name, fds)| Some((name, fds.iter().filter_map(figures).reduce(join)?))).collect()
 }
 
-/// A hook's figures from those of its two programs.
+/// A hook's figures from those of its programs.
 fn join(one: ProgramFigures, other: ProgramFigures) -> ProgramFigures {
     let sum = |(runs, ns): (u64, u64), (more, more_ns): (u64, u64)| (runs + more, ns + more_ns);
     ProgramFigures {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_of_two_programs_saw_is_no_miss() {
+    fn what_one_of_the_programs_saw_is_no_miss() {
         let figures = |runs, misses| ProgramFigures { runs: Some((runs, 2 * runs)), misses: Some(misses) };
         assert_eq!(join(figures(10, 3), figures(9, 1)), figures(19, 1));
     }

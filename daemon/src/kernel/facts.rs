@@ -39,6 +39,10 @@ pub struct KernelFacts {
     /// Whether a task can be preempted inside the kernel; none where the kernel does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preempts: Option<bool>,
+    /// Whether the kernel has the domain of sleepable RCU that readers of tracepoints may be in; none where its symbols are
+    /// not told, or do not matter because it preempts no task inside the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_tracepoint_srcu: Option<bool>,
     /// Size of a task's kernel stack, bytes, from the first task's in the symbol table; none where that is not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_bytes: Option<u32>,
@@ -89,9 +93,11 @@ impl KernelFacts {
             Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })?;
         let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
         facts.preempts = preempts(&text("sys/kernel/debug/sched/preempt"), &text("proc/sys/kernel/version"));
-        if facts.helpers.len() < wanted.helpers.len() {
-            // Only then it matters, and the table is long.
-            facts.stack_bytes = stack_bytes(&text("proc/kallsyms"));
+        // The table is long: only where it matters.
+        if facts.preempts != Some(false) || facts.helpers.len() < wanted.helpers.len() {
+            let symbols = text("proc/kallsyms");
+            facts.stack_bytes = stack_bytes(&symbols);
+            facts.has_tracepoint_srcu = has_symbol(&symbols, TRACEPOINT_SRCU);
         }
         Ok(facts)
     }
@@ -128,6 +134,7 @@ impl KernelFacts {
                 .filter_map(|structure| Some(((*structure).to_owned(), btf.size(structure)?)))
                 .collect(),
             preempts: None,
+            has_tracepoint_srcu: None,
             stack_bytes: None,
             helpers: wanted
                 .helpers
@@ -151,6 +158,15 @@ fn preempts(modes: &str, version: &str) -> Option<bool> {
     Some(version.contains("PREEMPT"))
 }
 
+/// With it readers of a tracepoint are not kept from being preempted (7.0 and later; up to 6.12 it is there for readers
+/// that RCU does not watch).
+const TRACEPOINT_SRCU: &str = "tracepoint_srcu";
+
+/// None where the table of symbols is not to be had.
+fn has_symbol(kallsyms: &str, wanted: &str) -> Option<bool> {
+    (!kallsyms.is_empty()).then(|| kallsyms.lines().any(|line| line.split_ascii_whitespace().nth(2) == Some(wanted)))
+}
+
 /// The linker script puts the first task's stack, and nothing else, between these two
 /// (INIT_TASK_DATA in include/asm-generic/vmlinux.lds.h).
 const STACK_BEGIN: &str = "__start_init_task";
@@ -171,7 +187,7 @@ fn stack_bytes(kallsyms: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{preempts, stack_bytes};
+    use super::{has_symbol, preempts, stack_bytes};
 
     #[test]
     fn preemption_is_the_scheduler_s_mode_or_the_build_s() {
@@ -180,6 +196,14 @@ mod tests {
         assert_eq!(preempts("", "#1 SMP PREEMPT_RT Debian"), Some(true));
         assert_eq!(preempts("", "#1 SMP Debian"), Some(false));
         assert_eq!(preempts("", "#1 SMP PREEMPT_DYNAMIC Debian"), None);
+    }
+
+    #[test]
+    fn a_symbol_is_a_whole_word() {
+        let table = "ffffffff84200000 b tracepoint_srcu_srcu_data\nffffffff84200000 d tracepoint_srcu\n";
+        assert_eq!(has_symbol(table, "tracepoint_srcu"), Some(true));
+        assert_eq!(has_symbol(table, "tracepoint"), Some(false));
+        assert_eq!(has_symbol("", "tracepoint"), None);
     }
 
     #[test]

@@ -28,6 +28,7 @@ fn facts() -> KernelFacts {
         tracepoints: own(&tracepoints),
         members: members.iter().map(|(name, offset)| ((*name).to_owned(), *offset)).collect(),
         sizes: BTreeMap::new(),
+        has_tracepoint_srcu: None,
         preempts: None,
         stack_bytes: None,
         helpers: vec!["get_current_task_btf".to_owned()],

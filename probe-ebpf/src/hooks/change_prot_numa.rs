@@ -29,6 +29,6 @@ fn returned(_ctx: &FExitContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fentry(function = "change_prot_numa")] FEntryContext: change_prot_numa_enter, change_prot_numa_enter_again => entered;
-    #[fexit(function = "change_prot_numa")] FExitContext: change_prot_numa_exit, change_prot_numa_exit_again => returned;
+    #[fentry(function = "change_prot_numa")] FEntryContext: change_prot_numa_enter, change_prot_numa_enter_again, change_prot_numa_enter_last => entered;
+    #[fexit(function = "change_prot_numa")] FExitContext: change_prot_numa_exit, change_prot_numa_exit_again, change_prot_numa_exit_last => returned;
 }

@@ -21,5 +21,5 @@ fn entered(ctx: &FEntryContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fentry(function = "change_protection")] FEntryContext: change_protection_enter, change_protection_enter_again => entered;
+    #[fentry(function = "change_protection")] FEntryContext: change_protection_enter, change_protection_enter_again, change_protection_enter_last => entered;
 }

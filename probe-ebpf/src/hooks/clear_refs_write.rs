@@ -25,6 +25,6 @@ fn returned(_ctx: &FExitContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fentry(function = "clear_refs_write")] FEntryContext: clear_refs_write_enter, clear_refs_write_enter_again => entered;
-    #[fexit(function = "clear_refs_write")] FExitContext: clear_refs_write_exit, clear_refs_write_exit_again => returned;
+    #[fentry(function = "clear_refs_write")] FEntryContext: clear_refs_write_enter, clear_refs_write_enter_again, clear_refs_write_enter_last => entered;
+    #[fexit(function = "clear_refs_write")] FExitContext: clear_refs_write_exit, clear_refs_write_exit_again, clear_refs_write_exit_last => returned;
 }

@@ -42,10 +42,10 @@ fn end(ctx: &impl EbpfContext, turn: Turn) -> i32 {
 }
 
 programs! {
-    #[btf_tracepoint(function = "contention_begin")] BtfTracePointContext: contention_begin, contention_begin_again => begin;
-    #[btf_tracepoint(function = "contention_end")] BtfTracePointContext: contention_end, contention_end_again => end;
+    #[btf_tracepoint(function = "contention_begin")] BtfTracePointContext: contention_begin, contention_begin_again, contention_begin_last => begin;
+    #[btf_tracepoint(function = "contention_end")] BtfTracePointContext: contention_end, contention_end_again, contention_end_last => end;
     #[raw_tracepoint(tracepoint = "contention_begin")]
-    RawTracePointContext: contention_begin_raw, contention_begin_raw_again => begin;
+    RawTracePointContext: contention_begin_raw, contention_begin_raw_again, contention_begin_raw_last => begin;
     #[raw_tracepoint(tracepoint = "contention_end")]
-    RawTracePointContext: contention_end_raw, contention_end_raw_again => end;
+    RawTracePointContext: contention_end_raw, contention_end_raw_again, contention_end_raw_last => end;
 }

@@ -19,5 +19,5 @@ fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fexit(function = "exit_mmap")] FExitContext: exit_mmap_exit, exit_mmap_exit_again => returned;
+    #[fexit(function = "exit_mmap")] FExitContext: exit_mmap_exit, exit_mmap_exit_again, exit_mmap_exit_last => returned;
 }

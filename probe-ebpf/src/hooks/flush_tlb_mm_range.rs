@@ -22,5 +22,5 @@ fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fexit(function = "flush_tlb_mm_range")] FExitContext: flush_tlb_mm_range_exit, flush_tlb_mm_range_exit_again => returned;
+    #[fexit(function = "flush_tlb_mm_range")] FExitContext: flush_tlb_mm_range_exit, flush_tlb_mm_range_exit_again, flush_tlb_mm_range_exit_last => returned;
 }

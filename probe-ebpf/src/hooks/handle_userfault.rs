@@ -31,6 +31,6 @@ fn returned(_ctx: &FExitContext, turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fentry(function = "handle_userfault")] FEntryContext: handle_userfault_enter, handle_userfault_enter_again => entered;
-    #[fexit(function = "handle_userfault")] FExitContext: handle_userfault_exit, handle_userfault_exit_again => returned;
+    #[fentry(function = "handle_userfault")] FEntryContext: handle_userfault_enter, handle_userfault_enter_again, handle_userfault_enter_last => entered;
+    #[fexit(function = "handle_userfault")] FExitContext: handle_userfault_exit, handle_userfault_exit_again, handle_userfault_exit_last => returned;
 }

@@ -38,11 +38,11 @@ fn released(ctx: &impl EbpfContext, turn: Turn) -> i32 {
 
 programs! {
     #[btf_tracepoint(function = "mmap_lock_acquire_returned")]
-    BtfTracePointContext: mmap_lock_acquire_returned, mmap_lock_acquire_returned_again => acquired::<Typed>;
+    BtfTracePointContext: mmap_lock_acquire_returned, mmap_lock_acquire_returned_again, mmap_lock_acquire_returned_last => acquired::<Typed>;
     #[btf_tracepoint(function = "mmap_lock_released")]
-    BtfTracePointContext: mmap_lock_released, mmap_lock_released_again => released;
+    BtfTracePointContext: mmap_lock_released, mmap_lock_released_again, mmap_lock_released_last => released;
     #[raw_tracepoint(tracepoint = "mmap_lock_acquire_returned")]
-    RawTracePointContext: mmap_lock_acquire_returned_raw, mmap_lock_acquire_returned_raw_again => acquired::<Raw>;
+    RawTracePointContext: mmap_lock_acquire_returned_raw, mmap_lock_acquire_returned_raw_again, mmap_lock_acquire_returned_raw_last => acquired::<Raw>;
     #[raw_tracepoint(tracepoint = "mmap_lock_released")]
-    RawTracePointContext: mmap_lock_released_raw, mmap_lock_released_raw_again => released;
+    RawTracePointContext: mmap_lock_released_raw, mmap_lock_released_raw_again, mmap_lock_released_raw_last => released;
 }

@@ -33,6 +33,6 @@ fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fentry(function = "mprotect_fixup")] FEntryContext: mprotect_fixup_enter, mprotect_fixup_enter_again => entered;
-    #[fexit(function = "mprotect_fixup")] FExitContext: mprotect_fixup_exit, mprotect_fixup_exit_again => returned;
+    #[fentry(function = "mprotect_fixup")] FEntryContext: mprotect_fixup_enter, mprotect_fixup_enter_again, mprotect_fixup_enter_last => entered;
+    #[fexit(function = "mprotect_fixup")] FExitContext: mprotect_fixup_exit, mprotect_fixup_exit_again, mprotect_fixup_exit_last => returned;
 }

@@ -35,7 +35,7 @@ fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
 
 programs! {
     #[fentry(function = "mwriteprotect_range")]
-    FEntryContext: mwriteprotect_range_enter, mwriteprotect_range_enter_again => entered;
+    FEntryContext: mwriteprotect_range_enter, mwriteprotect_range_enter_again, mwriteprotect_range_enter_last => entered;
     #[fexit(function = "mwriteprotect_range")]
-    FExitContext: mwriteprotect_range_exit, mwriteprotect_range_exit_again => returned;
+    FExitContext: mwriteprotect_range_exit, mwriteprotect_range_exit_again, mwriteprotect_range_exit_last => returned;
 }

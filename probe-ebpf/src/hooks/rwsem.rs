@@ -56,18 +56,18 @@ fn downgraded(ctx: &FEntryContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fexit(function = "down_read")] FExitContext: down_read_exit, down_read_exit_again => acquired::<false>;
-    #[fexit(function = "down_write")] FExitContext: down_write_exit, down_write_exit_again => acquired::<true>;
+    #[fexit(function = "down_read")] FExitContext: down_read_exit, down_read_exit_again, down_read_exit_last => acquired::<false>;
+    #[fexit(function = "down_write")] FExitContext: down_write_exit, down_write_exit_again, down_write_exit_last => acquired::<true>;
     #[fexit(function = "down_read_killable")]
-    FExitContext: down_read_killable_exit, down_read_killable_exit_again => killable::<false>;
+    FExitContext: down_read_killable_exit, down_read_killable_exit_again, down_read_killable_exit_last => killable::<false>;
     #[fexit(function = "down_write_killable")]
-    FExitContext: down_write_killable_exit, down_write_killable_exit_again => killable::<true>;
+    FExitContext: down_write_killable_exit, down_write_killable_exit_again, down_write_killable_exit_last => killable::<true>;
     #[fexit(function = "down_read_trylock")]
-    FExitContext: down_read_trylock_exit, down_read_trylock_exit_again => tried::<false>;
+    FExitContext: down_read_trylock_exit, down_read_trylock_exit_again, down_read_trylock_exit_last => tried::<false>;
     #[fexit(function = "down_write_trylock")]
-    FExitContext: down_write_trylock_exit, down_write_trylock_exit_again => tried::<true>;
-    #[fentry(function = "up_read")] FEntryContext: up_read_enter, up_read_enter_again => released::<false>;
-    #[fentry(function = "up_write")] FEntryContext: up_write_enter, up_write_enter_again => released::<true>;
+    FExitContext: down_write_trylock_exit, down_write_trylock_exit_again, down_write_trylock_exit_last => tried::<true>;
+    #[fentry(function = "up_read")] FEntryContext: up_read_enter, up_read_enter_again, up_read_enter_last => released::<false>;
+    #[fentry(function = "up_write")] FEntryContext: up_write_enter, up_write_enter_again, up_write_enter_last => released::<true>;
     #[fentry(function = "downgrade_write")]
-    FEntryContext: downgrade_write_enter, downgrade_write_enter_again => downgraded;
+    FEntryContext: downgrade_write_enter, downgrade_write_enter_again, downgrade_write_enter_last => downgraded;
 }

@@ -27,11 +27,11 @@ fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
 
 programs! {
     #[fentry(function = "rwsem_down_read_slowpath")]
-    FEntryContext: read_slowpath_enter, read_slowpath_enter_again => entered::<false>;
+    FEntryContext: read_slowpath_enter, read_slowpath_enter_again, read_slowpath_enter_last => entered::<false>;
     #[fentry(function = "rwsem_down_write_slowpath")]
-    FEntryContext: write_slowpath_enter, write_slowpath_enter_again => entered::<true>;
+    FEntryContext: write_slowpath_enter, write_slowpath_enter_again, write_slowpath_enter_last => entered::<true>;
     #[fexit(function = "rwsem_down_read_slowpath")]
-    FExitContext: read_slowpath_exit, read_slowpath_exit_again => returned;
+    FExitContext: read_slowpath_exit, read_slowpath_exit_again, read_slowpath_exit_last => returned;
     #[fexit(function = "rwsem_down_write_slowpath")]
-    FExitContext: write_slowpath_exit, write_slowpath_exit_again => returned;
+    FExitContext: write_slowpath_exit, write_slowpath_exit_again, write_slowpath_exit_last => returned;
 }

@@ -21,7 +21,7 @@ fn renamed<R: Reader>(ctx: &impl EbpfContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[btf_tracepoint(function = "task_rename")] BtfTracePointContext: task_rename, task_rename_again => renamed::<Typed>;
+    #[btf_tracepoint(function = "task_rename")] BtfTracePointContext: task_rename, task_rename_again, task_rename_last => renamed::<Typed>;
     #[raw_tracepoint(tracepoint = "task_rename")]
-    RawTracePointContext: task_rename_raw, task_rename_raw_again => renamed::<Raw>;
+    RawTracePointContext: task_rename_raw, task_rename_raw_again, task_rename_raw_last => renamed::<Raw>;
 }

@@ -16,5 +16,5 @@ fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fexit(function = "tlb_finish_mmu")] FExitContext: tlb_finish_mmu_exit, tlb_finish_mmu_exit_again => returned;
+    #[fexit(function = "tlb_finish_mmu")] FExitContext: tlb_finish_mmu_exit, tlb_finish_mmu_exit_again, tlb_finish_mmu_exit_last => returned;
 }

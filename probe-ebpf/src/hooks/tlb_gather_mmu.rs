@@ -33,9 +33,9 @@ fn gathered_vma(ctx: &FExitContext, turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fexit(function = "tlb_gather_mmu")] FExitContext: tlb_gather_mmu_exit, tlb_gather_mmu_exit_again => gathered;
+    #[fexit(function = "tlb_gather_mmu")] FExitContext: tlb_gather_mmu_exit, tlb_gather_mmu_exit_again, tlb_gather_mmu_exit_last => gathered;
     #[fexit(function = "tlb_gather_mmu_fullmm")]
-    FExitContext: tlb_gather_mmu_fullmm_exit, tlb_gather_mmu_fullmm_exit_again => gathered_fullmm;
+    FExitContext: tlb_gather_mmu_fullmm_exit, tlb_gather_mmu_fullmm_exit_again, tlb_gather_mmu_fullmm_exit_last => gathered_fullmm;
     #[fexit(function = "tlb_gather_mmu_vma")]
-    FExitContext: tlb_gather_mmu_vma_exit, tlb_gather_mmu_vma_exit_again => gathered_vma;
+    FExitContext: tlb_gather_mmu_vma_exit, tlb_gather_mmu_vma_exit_again, tlb_gather_mmu_vma_exit_last => gathered_vma;
 }

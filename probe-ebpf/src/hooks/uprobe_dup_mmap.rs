@@ -18,5 +18,5 @@ fn entered(ctx: &FEntryContext, _turn: Turn) -> i32 {
 }
 
 programs! {
-    #[fentry(function = "uprobe_dup_mmap")] FEntryContext: uprobe_dup_mmap_enter, uprobe_dup_mmap_enter_again => entered;
+    #[fentry(function = "uprobe_dup_mmap")] FEntryContext: uprobe_dup_mmap_enter, uprobe_dup_mmap_enter_again, uprobe_dup_mmap_enter_last => entered;
 }

@@ -28,6 +28,6 @@ fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
 
 programs! {
     #[fentry(function = "userfaultfd_ioctl")]
-    FEntryContext: userfaultfd_ioctl_enter, userfaultfd_ioctl_enter_again => entered;
-    #[fexit(function = "userfaultfd_ioctl")] FExitContext: userfaultfd_ioctl_exit, userfaultfd_ioctl_exit_again => returned;
+    FEntryContext: userfaultfd_ioctl_enter, userfaultfd_ioctl_enter_again, userfaultfd_ioctl_enter_last => entered;
+    #[fexit(function = "userfaultfd_ioctl")] FExitContext: userfaultfd_ioctl_exit, userfaultfd_ioctl_exit_again, userfaultfd_ioctl_exit_last => returned;
 }
