@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -26,8 +27,12 @@ pub(crate) struct Kernel {
 /// How many versions to try when a mirror no longer has the files that its index names.
 const TRIES: usize = 4;
 
+/// Held while a kernel is looked for and perhaps downloaded.
+static LOOKING: Mutex<()> = Mutex::new(());
+
 /// The kernel for a version prefix, or the image that a path names.
 pub(crate) fn resolve(wanted: &str) -> Result<Kernel> {
+    let _alone = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(wanted);
     if wanted.contains('/') || path.is_file() {
         let image = path.canonicalize().with_context(|| format!("find the kernel image {wanted}"))?;

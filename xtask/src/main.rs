@@ -31,6 +31,7 @@ mod unused;
 mod userland;
 mod verifier;
 mod vm;
+mod workers;
 
 /// The project's tasks. On a fresh machine each of them does the set-up that it needs.
 #[derive(Parser)]

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -10,6 +11,7 @@ use clap::Args;
 
 use crate::kernels::{self, Kernel};
 use crate::setup::{self, GuestTools, Wants};
+use crate::workers::in_parallel;
 use crate::{dist, paths};
 
 mod build;
@@ -56,6 +58,9 @@ pub(crate) struct SelftestsArgs {
     program: Vec<String>,
 }
 
+/// Held while tests are built.
+static BUILDING: Mutex<()> = Mutex::new(());
+
 /// Which tests to run, and how sure to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Choice<'a> {
@@ -84,6 +89,16 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
+    /// Tests that did the same, or are flaky without mmscope too.
+    pub(crate) fn same(&self) -> u64 {
+        self.rows.len() as u64 - self.different()
+    }
+
+    /// Tests that did not.
+    pub(crate) fn different(&self) -> u64 {
+        self.rows.iter().filter(|row| row.verdict == Verdict::Differs).count() as u64
+    }
+
     /// Whether mmscope changed nothing and nobody complained.
     pub(crate) fn passed(&self) -> bool {
         self.problems.is_empty() && self.rows.iter().all(|row| row.verdict != Verdict::Differs)
@@ -113,11 +128,14 @@ pub(crate) fn main(args: &SelftestsArgs) -> Result<ExitCode> {
     let programs: Vec<&str> = args.program.iter().map(String::as_str).collect();
     let programs = if args.short { SHORT } else { &programs };
     let choice = Choice { programs, always_again: true };
+    let compared = in_parallel(kernels.clone(), |kernel| {
+        kernels::resolve(kernel).and_then(|kernel| compare(&kernel, &tools, &mmscope, choice))
+    })?;
     let mut comparisons = Vec::new();
     let mut failed = false;
-    for kernel in kernels {
+    for (kernel, compared) in kernels.into_iter().zip(compared) {
         // One kernel that cannot be had does not take the others' results away.
-        match kernels::resolve(kernel).and_then(|kernel| compare(&kernel, &tools, &mmscope, choice)) {
+        match compared {
             Ok(comparison) => comparisons.push(comparison),
             Err(error) => {
                 eprintln!("selftests: kernel {kernel}: {error:#}");
@@ -138,7 +156,11 @@ pub(crate) fn main(args: &SelftestsArgs) -> Result<ExitCode> {
 /// Runs a kernel's tests without and with mmscope, and once more without where that is needed to tell what is flaky.
 pub(crate) fn compare(kernel: &Kernel, tools: &GuestTools, mmscope: &Path, choice: Choice<'_>) -> Result<Comparison> {
     let started = Instant::now();
-    let built = build::for_release(&kernel.release)?;
+    let built = {
+        // Two kernels may have the same source.
+        let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+        build::for_release(&kernel.release)?
+    };
     if !built.source.exact {
         eprintln!("selftests: {} has no source package; taking {}", kernel.release, built.source.package);
     }

@@ -13,7 +13,8 @@ use crate::initramfs::GuestFile;
 use crate::kernels::{self, Kernel};
 use crate::setup::{self, GuestTools, Wants};
 use crate::vm::{Guest, Outcome, in_bin};
-use crate::{build, dist, exact, sh};
+use crate::workers::in_parallel;
+use crate::{build, dist, exact, selftests, sh};
 
 /// The kernels of a full run: the oldest that mmscope knows, the stable ones since, the newest.
 pub(crate) const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7"];
@@ -49,15 +50,17 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     let mut stages = vec![run.units(), run.host()];
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
     let exact_test = if args.no_guests || args.filter.is_some() { None } else { Some(run.exact_programs()) };
-    let mut rows = Vec::new();
-    for kernel in kernels {
+    stages.extend(in_parallel(kernels.clone(), |kernel| {
         let name = format!("guest {kernel}");
-        let guest_stage = match &guest_test {
+        match &guest_test {
             None => Stage::left_out(name, "--no-guests"),
             Some(Ok(program)) => run.guest(name, kernel, program),
             Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
-        };
-        stages.push(guest_stage);
+        }
+    })?);
+    let mut rows = Vec::new();
+    for kernel in kernels.clone() {
+        // One after the other: each of their processors is emulated in a thread of its own.
         let name = format!("exact {kernel}");
         stages.push(match &exact_test {
             None => Stage::left_out(name, "--no-guests, or a filter"),
@@ -65,8 +68,19 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
             Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
         });
     }
+    let mut comparisons = Vec::new();
+    if exact_test.is_some() {
+        for (stage, comparison) in in_parallel(kernels, |kernel| run.selftests(format!("selftests {kernel}"), kernel))?
+        {
+            stages.push(stage);
+            comparisons.extend(comparison);
+        }
+    }
     if !rows.is_empty() {
         println!("\n{}", exact::table(&rows));
+    }
+    if !comparisons.is_empty() {
+        println!("\n{}", selftests::summary_table(&comparisons));
     }
     Ok(sum_up(&stages))
 }
@@ -82,7 +96,32 @@ pub(crate) struct Counts {
     lines: u64,
 }
 
+/// What libtest says of failed tests, from a stage's output: all between the first "failures:" and the result.
+#[derive(Default)]
+struct Failures {
+    text: String,
+    is_inside: bool,
+}
+
+impl Failures {
+    fn add_line(&mut self, line: &str) {
+        if line.starts_with("test result: ") {
+            self.is_inside = false;
+        } else if line.trim_end() == "failures:" {
+            self.is_inside = true;
+        } else if self.is_inside {
+            self.text.push_str(line.trim_end());
+            self.text.push('\n');
+        }
+    }
+}
+
 impl Counts {
+    /// As if libtest had counted so.
+    fn of(passed: u64, failed: u64) -> Self {
+        Self { passed, failed, lines: 1, ..Self::default() }
+    }
+
     /// Adds a line of output, if it is one of libtest's results:
     /// "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.00s".
     pub(crate) fn add_line(&mut self, line: &str) {
@@ -110,6 +149,8 @@ struct Stage {
     seconds: f64,
     /// What the counts alone do not tell.
     note: String,
+    /// What failed, at length.
+    failures: String,
 }
 
 impl Stage {
@@ -128,24 +169,36 @@ impl Stage {
             counts.failed += 1;
             notes.push(problem);
         }
-        Self { name: name.into(), counts, seconds: started.elapsed().as_secs_f64(), note: notes.join(", ") }
+        let (seconds, note) = (started.elapsed().as_secs_f64(), notes.join(", "));
+        Self { name: name.into(), counts, seconds, note, failures: String::new() }
+    }
+
+    /// With what is told of the failed tests.
+    fn explained(mut self, failures: Failures) -> Self {
+        self.failures = failures.text;
+        self
     }
 
     /// A stage that could not be run: one failure.
     fn broken(name: impl Into<String>, problem: String) -> Self {
-        Self { name: name.into(), counts: Counts { failed: 1, ..Counts::default() }, seconds: 0.0, note: problem }
+        let counts = Counts { failed: 1, ..Counts::default() };
+        Self { name: name.into(), counts, seconds: 0.0, note: problem, failures: String::new() }
     }
 
     /// A stage that the command line leaves out.
     fn left_out(name: impl Into<String>, why: &str) -> Self {
-        Self { name: name.into(), counts: Counts::default(), seconds: 0.0, note: format!("not run: {why}") }
+        let note = format!("not run: {why}");
+        Self { name: name.into(), counts: Counts::default(), seconds: 0.0, note, failures: String::new() }
     }
 }
 
 /// Prints the table and, last, the sum.
 fn sum_up(stages: &[Stage]) -> ExitCode {
+    for Stage { name, failures, .. } in stages.iter().filter(|stage| !stage.failures.is_empty()) {
+        println!("\nfailures of {name}:\n{}", failures.trim_end());
+    }
     println!("\n{:<14} {:>7} {:>7} {:>8}", "stage", "passed", "failed", "seconds");
-    for Stage { name, counts, seconds, note } in stages {
+    for Stage { name, counts, seconds, note, .. } in stages {
         let row = format!("{name:<14} {:>7} {:>7} {seconds:>8.1}  {note}", counts.passed, counts.failed);
         println!("{}", row.trim_end());
     }
@@ -213,17 +266,39 @@ impl Run<'_> {
         let started = Instant::now();
         match kernels::resolve(kernel).and_then(|kernel| self.boot(kernel, program)) {
             Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
-            Ok((counts, problem)) => Stage::ended(name, started, counts, problem),
+            Ok((counts, problem, failures)) => Stage::ended(name, started, counts, problem).explained(failures),
         }
     }
 
-    fn boot(&self, kernel: Kernel, program: &Path) -> Result<(Counts, Option<String>)> {
+    /// The short form of `cargo xtask selftests`: each test counts.
+    fn selftests(&self, name: String, kernel: &str) -> (Stage, Option<selftests::Comparison>) {
+        banner(&name);
+        let started = Instant::now();
+        let choice = selftests::Choice { programs: selftests::SHORT, always_again: false };
+        let compared =
+            kernels::resolve(kernel).and_then(|kernel| selftests::compare(&kernel, self.guests, &self.mmscope, choice));
+        match compared {
+            Err(error) => (Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))), None),
+            Ok(comparison) => {
+                let problem = (!comparison.problems.is_empty()).then(|| comparison.problems.join("; "));
+                (
+                    Stage::ended(name, started, Counts::of(comparison.same(), comparison.different()), problem),
+                    Some(comparison),
+                )
+            }
+        }
+    }
+
+    fn boot(&self, kernel: Kernel, program: &Path) -> Result<(Counts, Option<String>, Failures)> {
         let binaries = Binaries { object: &self.object, mmscope: &self.mmscope, mmload: &self.mmload, program };
         let outcome = binaries.boot(self.guests, kernel, self.filter, &[], GUEST_TIMEOUT)?;
-        let mut counts = Counts::default();
-        outcome.output.lines().for_each(|line| counts.add_line(line));
+        let (mut counts, mut failures) = (Counts::default(), Failures::default());
+        for line in outcome.output.lines() {
+            counts.add_line(line);
+            failures.add_line(line);
+        }
         let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
-        Ok((counts, problem))
+        Ok((counts, problem, failures))
     }
 }
 
@@ -264,6 +339,7 @@ impl Binaries<'_> {
                 .chain(env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
                 .collect(),
             timeout,
+            label: Some(kernel.release.clone()),
             ..Guest::new(kernel, command)
         };
         let outcome = guest.run(tools)?;
@@ -295,19 +371,19 @@ pub(crate) fn build_live_test(object: &Path, name: &str) -> Result<PathBuf> {
 fn run_stage(name: &str, command: &mut Command) -> Stage {
     banner(name);
     let started = Instant::now();
-    let mut counts = Counts::default();
-    let problem = match count_output(command, &mut counts) {
+    let (mut counts, mut failures) = (Counts::default(), Failures::default());
+    let problem = match count_output(command, &mut counts, &mut failures) {
         Ok(true) => None,
         // Failed tests are counted already.
         Ok(false) if counts.failed > 0 => None,
         Ok(false) => Some("ended with an error".to_owned()),
         Err(error) => Some(format!("{error:#}")),
     };
-    Stage::ended(name, started, counts, problem)
+    Stage::ended(name, started, counts, problem).explained(failures)
 }
 
 /// Whether the command succeeded.
-fn count_output(command: &mut Command, counts: &mut Counts) -> Result<bool> {
+fn count_output(command: &mut Command, counts: &mut Counts, failures: &mut Failures) -> Result<bool> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -316,7 +392,9 @@ fn count_output(command: &mut Command, counts: &mut Counts) -> Result<bool> {
     let mut stdout = BufReader::new(child.stdout.take().context("the test's stdout")?);
     let mut line = Vec::new();
     while stdout.read_until(b'\n', &mut line).context("read the test's output")? > 0 {
-        counts.add_line(&String::from_utf8_lossy(&line));
+        let text = String::from_utf8_lossy(&line);
+        counts.add_line(&text);
+        failures.add_line(&text);
         // Nobody may be reading; the counts matter all the same.
         let _ = io::stdout().write_all(&line);
         line.clear();
@@ -332,7 +410,7 @@ fn banner(name: &str) {
 mod tests {
     use std::time::Instant;
 
-    use super::{Counts, Stage};
+    use super::{Counts, Failures, Stage};
 
     #[test]
     fn result_lines_are_summed_and_nothing_else() {
@@ -346,6 +424,24 @@ mod tests {
             counts.add_line(line);
         }
         assert_eq!(counts, Counts { passed: 4, failed: 2, ignored: 1, filtered: 2, lines: 2 });
+    }
+
+    #[test]
+    fn what_failed_is_kept() {
+        let mut failures = Failures::default();
+        for line in [
+            "test x ... FAILED",
+            "failures:",
+            "---- x stdout ----",
+            "left: 1",
+            "failures:",
+            "    x",
+            "test result: FAILED. 0 passed; 1 failed",
+            "more",
+        ] {
+            failures.add_line(line);
+        }
+        assert_eq!(failures.text, "---- x stdout ----\nleft: 1\n    x\n");
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn page(columns: &[(&str, Value)]) -> String {
         .collect();
     let mut text = "# Verifier budget\n\nInstructions that the kernel's verifier looked at for each program when it was loaded \
         (verified_insns of bpf_prog_info, from 5.16 on; \"loads\" where the kernel does not tell). A dash: the kernel has no such \
-        hook, or does not preempt programs and needs no second one (`_again`). The guests' tests fail when a program grows by more \
+        hook, or does not preempt its programs and needs no second (`_last`) or third one (`_again`). The guests' tests fail when a program grows by more \
         than a tenth.\n\nMade by `cargo xtask verifier --write`.\n\n".to_owned();
     let kernels: Vec<&str> = columns.iter().map(|(kernel, _)| *kernel).collect();
     let _ = writeln!(text, "| program | {} |\n|---|{}", kernels.join(" | "), "---|".repeat(columns.len()));

@@ -150,6 +150,8 @@ pub(crate) struct Guest {
     pub(crate) command: String,
     /// When to kill it.
     pub(crate) timeout: Duration,
+    /// What its lines begin with on our stdout, where several guests print at once. Without one, bytes pass as they come.
+    pub(crate) label: Option<String>,
 }
 
 /// How a guest ended.
@@ -174,7 +176,8 @@ pub(crate) struct Outcome {
     tail: Vec<String>,
     /// The folder with console.log and qemu.log.
     folder: PathBuf,
-    seconds: f64,
+    /// From before its initramfs was made to its end.
+    pub(crate) seconds: f64,
 }
 
 impl Outcome {
@@ -238,6 +241,7 @@ impl Guest {
             append: String::new(),
             command,
             timeout: Duration::from_secs(600),
+            label: None,
         }
     }
 
@@ -271,7 +275,7 @@ impl Guest {
 
         let mut qemu = self.qemu(tools, &folder, &initrd)?;
         let mut console = Console::open(&console_file)?;
-        let output = forward_output(&mut qemu)?;
+        let output = forward_output(&mut qemu, self.label.clone())?;
         let end = wait(&mut qemu, &mut console, started + self.timeout)?;
         let output = output.recv().unwrap_or_default();
         console.poll()?;
@@ -355,21 +359,39 @@ impl Drop for Killed {
 }
 
 /// Copies the command's output to our stdout; all of it arrives in the channel when the guest has ended.
-fn forward_output(qemu: &mut Killed) -> Result<mpsc::Receiver<Vec<u8>>> {
+fn forward_output(qemu: &mut Killed, label: Option<String>) -> Result<mpsc::Receiver<Vec<u8>>> {
     let mut from = qemu.0.stdout.take().context("QEMU's stdout")?;
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut all = Vec::new();
         let mut buffer = [0; 4096];
+        let mut told = 0;
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             all.extend_from_slice(&buffer[..count]);
-            let mut stdout = io::stdout().lock();
             // Nobody may be reading: the guest's end matters all the same.
-            let _ = stdout.write_all(&buffer[..count]).and_then(|()| stdout.flush());
+            told += tell(&all[told..], label.as_deref()).unwrap_or(all.len() - told);
         }
+        let _ = tell(&all[told..], None);
         let _ = sender.send(all);
     });
     Ok(receiver)
+}
+
+/// Prints what is new: all of it, or the whole lines of it behind a label; how many bytes that were.
+fn tell(new: &[u8], label: Option<&str>) -> io::Result<usize> {
+    let mut stdout = io::stdout().lock();
+    let Some(label) = label else {
+        stdout.write_all(new)?;
+        stdout.flush()?;
+        return Ok(new.len());
+    };
+    let mut told = 0;
+    for line in new.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+        write!(stdout, "{label}: ")?;
+        stdout.write_all(line)?;
+        told += line.len();
+    }
+    Ok(told)
 }
 
 /// Waits for QEMU's end; says how it ended if that was not the guest's doing.

@@ -70,7 +70,10 @@ impl Daemon {
         let stderr = child.stderr.take().unwrap();
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                eprintln!("mmscope: {line}");
+                // Single events are many, and no test's finding.
+                if !line.contains(" INFO ") {
+                    eprintln!("mmscope: {line}");
+                }
                 let _ = send.send(line);
             }
         });
@@ -250,6 +253,12 @@ fn last_line(text: &[u8]) -> serde_json::Value {
 pub(crate) fn failing(command: &mut Command) -> (i32, String) {
     let output = command.stdin(Stdio::null()).stdout(Stdio::null()).output().unwrap();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Open files of the whole system, those too that only the kernel holds.
+pub(crate) fn open_files() -> u64 {
+    let counts = fs::read_to_string("/proc/sys/fs/file-nr").unwrap();
+    counts.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// Programs of ours in the kernel.

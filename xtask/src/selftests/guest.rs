@@ -86,6 +86,7 @@ pub(crate) fn boot(
     files.extend(mmscope.map(|mmscope| in_bin(mmscope.to_owned())));
     let tests = u32::try_from(runs.len()).unwrap_or(u32::MAX);
     let guest = Guest {
+        label: Some(kernel.release.clone()),
         memory_mib: 2048,
         files,
         timeout: AROUND + LIMIT * tests.min(12),
