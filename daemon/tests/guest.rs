@@ -215,6 +215,94 @@ fn short_lived_processes_are_told_under_their_name() {
     is_clean(&scrape, "exact-forks", before.lost());
 }
 
+/// Until its exec a vforked child works in its parent's address space, which does not end with it.
+#[test]
+fn a_vforked_child_has_one_address_space_of_its_own() {
+    let load = Load::named("exact-vforks");
+    let daemon = Daemon::start(&[]);
+    let before = daemon.settled();
+    let counts = load.run(&["forkexec", "--vfork", "--count", "80"]);
+    let scrape = daemon.settled();
+    assert_eq!(counts["vforks"], 80);
+    assert_eq!(windows(&scrape, "exact-vforks", "exit", "outer"), 81.0);
+    is_clean(&scrape, "exact-vforks", before.lost());
+}
+
+/// Processes of one address space are one subject, whatever their number, and none of their ends is its.
+#[test]
+fn processes_that_share_an_address_space_are_charged_to_it() {
+    let load = Load::named("exact-share");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["share", "--children", "4", "--cycles", "300"]);
+    let before = daemon.settled();
+    let counts = load.go();
+    let scrape = daemon.settled();
+    assert_eq!(counts["mprotect_calls"], 2400);
+    let comm = "exact-share";
+    assert_eq!(windows(&scrape, comm, "mprotect", "outer") - windows(&before, comm, "mprotect", "outer"), 2400.0);
+    assert_eq!(windows(&scrape, comm, "exit", "outer") - windows(&before, comm, "exit", "outer"), 0.0);
+    is_clean(&scrape, comm, before.lost());
+}
+
+/// What others do to an address space is its own, by the operation of who does it: here this test, by /proc and ptrace's
+/// way of reading memory.
+#[test]
+fn work_on_another_process_is_charged_to_that_process() {
+    const CLEARED: u32 = 40;
+    const READS: u32 = 500;
+    let load = Load::named("exact-remote");
+    let daemon = Daemon::start(&[]);
+    let mut load = load.waiting(&["mprotect", "--cycles", "1"]);
+    load.go();
+    let comm = ("comm", "exact-remote");
+    let before = daemon.settled();
+    let proc = std::path::PathBuf::from(format!("/proc/{}", load.pid()));
+    for _ in 0..CLEARED {
+        std::fs::write(proc.join("clear_refs"), "4").unwrap();
+    }
+    let maps = std::fs::read_to_string(proc.join("maps")).unwrap();
+    let base = usize::from_str_radix(maps.split('-').next().unwrap(), 16).unwrap();
+    let middle = daemon.settled();
+    let mut byte = [0];
+    for _ in 0..READS {
+        let there = nix::sys::uio::RemoteIoVec { base, len: 1 };
+        let pid = nix::unistd::Pid::from_raw(load.pid());
+        let mut here = [std::io::IoSliceMut::new(&mut byte)];
+        assert_eq!(nix::sys::uio::process_vm_readv(pid, &mut here, &[there]).unwrap(), 1);
+    }
+    let scrape = daemon.settled();
+    assert_eq!(windows(&middle, comm.1, "soft_dirty", "outer") - windows(&before, comm.1, "soft_dirty", "outer"), 40.0);
+    let reads = |scrape: &Scrape| {
+        let labels = [comm, ("mode", "read"), ("result", "acquired")];
+        scrape.sum("mmscope_mmap_lock_acquisitions_total", &labels)
+    };
+    assert_eq!(reads(&scrape) - reads(&middle), f64::from(READS));
+    let spent = |who, operation| {
+        scrape.sum(
+            "mmscope_mmap_lock_operation_seconds_total",
+            &[("comm", who), ("operation", operation), ("phase", "hold")],
+        )
+    };
+    assert!(spent(comm.1, "proc_reader") > 0.0, "{}", scrape.text);
+    let own = std::fs::read_to_string("/proc/self/comm").unwrap();
+    assert_eq!(spent(own.trim(), "proc_reader"), 0.0);
+    is_clean(&scrape, comm.1, before.lost());
+}
+
+/// khugepaged has no address space: what it does to another's is that one's, by the operation of a kernel thread.
+#[test]
+fn khugepaged_is_charged_to_whose_pages_it_collapses() {
+    let daemon = Daemon::start(&[]);
+    let huge = live::HugePages::collapsing();
+    let scrape = daemon.settled();
+    drop(huge);
+    let own = std::fs::read_to_string(format!("/proc/{}/comm", std::process::id())).unwrap();
+    let labels = [("comm", own.trim()), ("operation", "kthread"), ("phase", "hold")];
+    assert!(scrape.sum("mmscope_mmap_lock_operation_seconds_total", &labels) > 0.0, "{}", scrape.text);
+    let names = scrape.labels("mmscope_mmap_lock_acquisitions_total", "comm");
+    assert!(names.iter().all(|name| name != "khugepaged"), "{names:?}");
+}
+
 #[test]
 fn operations_are_told_by_system_call() {
     let load = Load::named("operations");

@@ -228,6 +228,10 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap()
+    }
+
     /// Lets it work; its own counts. It stays alive after, until dropped.
     pub(crate) fn go(&mut self) -> serde_json::Value {
         fs::write(&self.gate, "").unwrap();
@@ -253,6 +257,60 @@ fn last_line(text: &[u8]) -> serde_json::Value {
 pub(crate) fn failing(command: &mut Command) -> (i32, String) {
     let output = command.stdin(Stdio::null()).stdout(Stdio::null()).output().unwrap();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Memory of this process's that khugepaged has made a huge page of.
+pub(crate) struct HugePages {
+    start: std::ptr::NonNull<std::ffi::c_void>,
+    /// Settings of the kernel's, and what they were.
+    settings: Vec<(&'static str, String)>,
+}
+
+impl HugePages {
+    const BYTES: usize = 4 << 21;
+    const SETTINGS: &[(&str, &str)] = &[("enabled", "madvise"), ("khugepaged/scan_sleep_millisecs", "20")];
+    const FOLDER: &str = "/sys/kernel/mm/transparent_hugepage";
+
+    /// Touches small pages, asks for huge ones, and waits for the first.
+    pub(crate) fn collapsing() -> Self {
+        use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
+        let settings = Self::SETTINGS.iter().map(|(name, value)| {
+            let path = format!("{}/{name}", Self::FOLDER);
+            let old = fs::read_to_string(&path).unwrap();
+            // Of a choice, the one in brackets is on.
+            let old =
+                old.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or(&*old, |(on, _)| on).to_owned();
+            fs::write(&path, value).unwrap();
+            (*name, old)
+        });
+        let settings = settings.collect();
+        let bytes = std::num::NonZeroUsize::new(Self::BYTES).unwrap();
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a mapping of our own.
+        let start = unsafe { mmap_anonymous(None, bytes, access, MapFlags::MAP_PRIVATE) }.unwrap();
+        for page in (0..Self::BYTES).step_by(4096) {
+            // SAFETY: inside the mapping.
+            unsafe { start.cast::<u8>().add(page).write_volatile(1) };
+        }
+        // SAFETY: changes no contents.
+        unsafe { madvise(start, Self::BYTES, MmapAdvise::MADV_HUGEPAGE) }.unwrap();
+        await_some("huge page", || {
+            let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+            let line = rollup.lines().find(|line| line.starts_with("AnonHugePages:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok().filter(|kib| *kib > 0)
+        });
+        Self { start, settings }
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        for (name, old) in &self.settings {
+            let _ = fs::write(format!("{}/{name}", Self::FOLDER), old);
+        }
+        // SAFETY: the mapping is ours, and nobody has a reference into it.
+        unsafe { nix::sys::mman::munmap(self.start, Self::BYTES) }.unwrap();
+    }
 }
 
 /// Open files of the whole system, those too that only the kernel holds.

@@ -12,6 +12,7 @@ mod mprotect;
 mod mprotect_vmas;
 mod munmap;
 mod noop;
+mod share;
 mod uffd;
 mod uffd_errors;
 mod uffd_missing;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     LockWriters(lock_writers::Args),
     /// Threads that each toggle the protection of a page of their own
     Flip(flip::Args),
+    /// Children that work in this very address space
+    Share(share::Args),
     /// Children that exec this program's noop
     Forkexec(forkexec::Args),
     /// Nothing: the baseline of a process
@@ -76,6 +79,7 @@ impl Command {
             Self::LockReaders(_) => "lock-readers",
             Self::LockWriters(_) => "lock-writers",
             Self::Flip(_) => "flip",
+            Self::Share(_) => "share",
             Self::Forkexec(_) => "forkexec",
             Self::Noop => "noop",
             Self::Getppid(_) => "getppid",
@@ -102,6 +106,7 @@ impl Command {
             Self::LockReaders(args) => args.run(setup),
             Self::LockWriters(args) => args.run(setup),
             Self::Flip(args) => args.run(setup),
+            Self::Share(args) => args.run(setup),
             Self::Forkexec(args) => {
                 setup.done()?;
                 args.run(comm)
@@ -138,6 +143,7 @@ mod tests {
             &["", "mprotect-vmas", "--cycles", "1", "--vmas", "2"],
             &["", "dontneed", "--cycles", "1"],
             &["", "munmap", "--cycles", "1"],
+            &["", "share", "--cycles", "1"],
             &["", "uffd-missing", "--faults", "1"],
             &["", "uffd-wp", "--faults", "1"],
             &["", "uffd", "--missing", "1", "--wp", "1"],
