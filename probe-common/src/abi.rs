@@ -23,6 +23,7 @@ pub const ABI: u64 = {
     hash = fnv1a(hash, include_str!("histogram.rs"));
     hash = fnv1a(hash, include_str!("lost.rs"));
     hash = fnv1a(hash, include_str!("params.rs"));
+    hash = fnv1a(hash, include_str!("range.rs"));
     hash = fnv1a(hash, include_str!("relocation.rs"));
     hash = fnv1a(hash, include_str!("series.rs"));
     hash = fnv1a(hash, include_str!("slot.rs"));

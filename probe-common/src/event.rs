@@ -1,9 +1,30 @@
-//! Threshold records: single events that took longer than a bound, sent through the ring.
+//! Records: single events that took longer than a bound, and hazards, sent through the ring.
 
 /// Room of the ring, bytes. A record that finds none is counted as `ring_full`.
-pub const RING_BYTES: u32 = 256 * 1024;
+pub const RING_BYTES: u32 = 512 * 1024;
 
-/// One event over its threshold.
+/// Return addresses of a record's stack.
+pub const STACK: usize = 24;
+/// Words of a record's detail.
+pub const DETAILS: usize = 6;
+
+/// `series` of a write fault inside another task's open window.
+pub const STALE_WRITE: u32 = 1 << 8;
+/// `series` of that window, when it closes.
+pub const STALE_WINDOW: u32 = STALE_WRITE + 1;
+
+/// A single event.
+///
+/// What `detail` holds depends on `series`:
+///
+/// | series | 0 | 1 | 2 | 3 | 4 | 5 |
+/// |---|---|---|---|---|---|---|
+/// | outer window | yields | preemptions | first byte | first byte behind | nanoseconds of shootdowns | |
+/// | hold | nanoseconds on CPU plus one, or zero | waiters | nanoseconds that they have waited | | | |
+/// | wait | operation of the last holder | | | | | |
+/// | userfault | page | | | | | |
+/// | stale write | page | since when the window is open | id of the window's task | outcome | `wp_bits` | flags of the VMA |
+/// | stale window | first byte | first byte behind | path | | | |
 #[repr(C)]
 #[cfg_attr(
     feature = "user",
@@ -11,7 +32,7 @@ pub const RING_BYTES: u32 = 256 * 1024;
 )]
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
-    /// Series of the duration, see [`crate::series`].
+    /// Series of the duration, see [`crate::series`], or [`STALE_WRITE`], [`STALE_WINDOW`].
     pub series: u32,
     /// Operation of the task, see [`crate::series::OPERATIONS`].
     pub operation: u32,
@@ -27,10 +48,14 @@ pub struct Record {
     pub slot_born_ns: u64,
     /// Slot of that mm.
     pub slot: u32,
-    /// Unused, zero.
-    pub pad: u32,
+    /// Bytes of `stack` that are filled.
+    pub stack_bytes: u32,
     /// Name of the thread.
     pub comm: [u8; 16],
+    /// More, by series.
+    pub detail: [u64; DETAILS],
+    /// Kernel stack of the thread, innermost first.
+    pub stack: [u64; STACK],
 }
 
-const _: () = assert!(size_of::<Record>() == 64);
+const _: () = assert!(size_of::<Record>() == 304);

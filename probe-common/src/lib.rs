@@ -8,6 +8,7 @@ pub mod event;
 pub mod histogram;
 pub mod lost;
 pub mod params;
+pub mod range;
 pub mod relocation;
 pub mod series;
 pub mod slot;

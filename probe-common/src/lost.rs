@@ -47,6 +47,21 @@ reasons! {
     WINDOW_OLDER_THAN_ATTACH = "window_older_than_attach";
     /// A window's end whose beginning was not seen.
     WINDOW_CLOSE_WITHOUT_OPEN = "window_close_without_open";
+    /// All places for open windows of an mm were taken: others did not find this one, and may have called a flush that it
+    /// forced unwarranted.
+    WINDOW_PLACES_TAKEN = "window_places_taken";
+    /// Another task took this window's place at the same moment: others may not have found it.
+    WINDOW_PLACE_LOST = "window_place_lost";
+    /// A write fault that began while another one was open: its end was not seen.
+    WRITE_FAULT_OVERWRITTEN = "write_fault_overwritten";
+    /// A shootdown that began while another one was open: its end was not seen.
+    SHOOTDOWN_OVERWRITTEN = "shootdown_overwritten";
+    /// A 2 MiB range was forgotten in favour of another one: a cycle of it may be missing.
+    RANGE_EVICTED = "range_evicted";
+    /// A 2 MiB range of a protection change that spans too many: its cycles are not seen.
+    RANGE_BEYOND = "range_beyond";
+    /// A wait that spanned more ends of mprotect than are remembered: the downgrade's saving is told too small.
+    DOWNGRADE_FORGOTTEN = "downgrade_forgotten";
     /// A userfault that began while another one was open: its end was not seen.
     FAULT_OVERWRITTEN = "fault_overwritten";
     /// The end of a userfault that began before the probes were attached.

@@ -10,7 +10,7 @@ pub const DISPLACEMENT: i16 = 0x7a00;
 /// Constant of relocation 0 in a move.
 pub const IMMEDIATE: i32 = 0x6d6d_7a00;
 /// Ids in use, plus one.
-pub const COUNT: usize = 64;
+pub const COUNT: usize = 112;
 
 /// Members: byte offset in their struct.
 pub mod field {
@@ -60,93 +60,139 @@ pub mod field {
     pub const STACK_ORIG_AX: u16 = 21;
     /// `task_struct.start_time`
     pub const TASK_START_TIME: u16 = 22;
+    /// `vm_fault.address`
+    pub const VM_FAULT_ADDRESS: u16 = 23;
+    /// `vm_fault.pte`
+    pub const VM_FAULT_PTE: u16 = 24;
+    /// `mmu_gather.start`
+    pub const MMU_GATHER_START: u16 = 25;
+    /// `mmu_gather.end`
+    pub const MMU_GATHER_END: u16 = 26;
+    /// `mm_struct.mmap_lock.count`
+    pub const MM_MMAP_LOCK_COUNT: u16 = 27;
+    /// `rw_semaphore.count`
+    pub const RWSEM_COUNT: u16 = 28;
+    /// `task_struct.nvcsw`
+    pub const TASK_NVCSW: u16 = 29;
+    /// `task_struct.nivcsw`
+    pub const TASK_NIVCSW: u16 = 30;
+    /// `task_struct.se.sum_exec_runtime`
+    pub const TASK_EXEC_RUNTIME: u16 = 31;
+    /// `file.private_data`
+    pub const FILE_PRIVATE_DATA: u16 = 32;
+    /// `userfaultfd_ctx.mm`
+    pub const UFFD_CTX_MM: u16 = 33;
     /// First id that is no member.
-    pub const END: u16 = 24;
+    pub const END: u16 = 48;
 }
 
 /// Arguments: byte offset in the program's context (position times eight).
 pub mod arg {
     /// exit_mmap: mm
-    pub const EXIT_MMAP_MM: u16 = 24;
+    pub const EXIT_MMAP_MM: u16 = 48;
     /// mmap_lock_acquire_returned: mm
-    pub const ACQUIRED_MM: u16 = 25;
+    pub const ACQUIRED_MM: u16 = 49;
     /// mmap_lock_acquire_returned: write
-    pub const ACQUIRED_WRITE: u16 = 26;
+    pub const ACQUIRED_WRITE: u16 = 50;
     /// mmap_lock_acquire_returned: success
-    pub const ACQUIRED_SUCCESS: u16 = 27;
+    pub const ACQUIRED_SUCCESS: u16 = 51;
     /// mmap_lock_released: mm
-    pub const RELEASED_MM: u16 = 28;
+    pub const RELEASED_MM: u16 = 52;
     /// mmap_lock_released: write
-    pub const RELEASED_WRITE: u16 = 29;
+    pub const RELEASED_WRITE: u16 = 53;
     /// contention_begin: lock
-    pub const CONTENTION_BEGIN_LOCK: u16 = 30;
+    pub const CONTENTION_BEGIN_LOCK: u16 = 54;
     /// contention_begin: flags
-    pub const CONTENTION_BEGIN_FLAGS: u16 = 31;
+    pub const CONTENTION_BEGIN_FLAGS: u16 = 55;
     /// contention_end: lock
-    pub const CONTENTION_END_LOCK: u16 = 32;
+    pub const CONTENTION_END_LOCK: u16 = 56;
     /// tlb_flush: reason
-    pub const TLB_FLUSH_REASON: u16 = 33;
+    pub const TLB_FLUSH_REASON: u16 = 57;
     /// tlb_flush: pages
-    pub const TLB_FLUSH_PAGES: u16 = 34;
+    pub const TLB_FLUSH_PAGES: u16 = 58;
     /// task_rename: task
-    pub const TASK_RENAME_TASK: u16 = 35;
+    pub const TASK_RENAME_TASK: u16 = 59;
     /// task_rename: new name
-    pub const TASK_RENAME_COMM: u16 = 36;
+    pub const TASK_RENAME_COMM: u16 = 60;
     /// tlb_gather_mmu: mmu_gather
-    pub const GATHER_TLB: u16 = 37;
+    pub const GATHER_TLB: u16 = 61;
     /// tlb_gather_mmu: mm
-    pub const GATHER_MM: u16 = 38;
+    pub const GATHER_MM: u16 = 62;
     /// tlb_gather_mmu_fullmm: mmu_gather
-    pub const GATHER_FULLMM_TLB: u16 = 39;
+    pub const GATHER_FULLMM_TLB: u16 = 63;
     /// tlb_gather_mmu_fullmm: mm
-    pub const GATHER_FULLMM_MM: u16 = 40;
+    pub const GATHER_FULLMM_MM: u16 = 64;
     /// tlb_gather_mmu_vma: mmu_gather
-    pub const GATHER_VMA_TLB: u16 = 41;
+    pub const GATHER_VMA_TLB: u16 = 65;
     /// tlb_gather_mmu_vma: vma
-    pub const GATHER_VMA_VMA: u16 = 42;
+    pub const GATHER_VMA_VMA: u16 = 66;
     /// tlb_finish_mmu: mmu_gather
-    pub const FINISH_TLB: u16 = 43;
+    pub const FINISH_TLB: u16 = 67;
     /// change_protection: mmu_gather
-    pub const CHANGE_PROTECTION_TLB: u16 = 44;
+    pub const CHANGE_PROTECTION_TLB: u16 = 68;
     /// change_protection: cp_flags
-    pub const CHANGE_PROTECTION_FLAGS: u16 = 45;
+    pub const CHANGE_PROTECTION_FLAGS: u16 = 69;
     /// flush_tlb_mm_range: mm
-    pub const FLUSH_MM: u16 = 46;
+    pub const FLUSH_MM: u16 = 70;
     /// flush_tlb_mm_range: start
-    pub const FLUSH_START: u16 = 47;
+    pub const FLUSH_START: u16 = 71;
     /// flush_tlb_mm_range: end
-    pub const FLUSH_END: u16 = 48;
+    pub const FLUSH_END: u16 = 72;
     /// handle_userfault: vmf
-    pub const USERFAULT_VMF: u16 = 49;
+    pub const USERFAULT_VMF: u16 = 73;
     /// handle_userfault: reason
-    pub const USERFAULT_REASON: u16 = 50;
+    pub const USERFAULT_REASON: u16 = 74;
     /// userfaultfd_ioctl: cmd
-    pub const UFFD_IOCTL_CMD: u16 = 51;
+    pub const UFFD_IOCTL_CMD: u16 = 75;
     /// userfaultfd_ioctl: return value
-    pub const UFFD_IOCTL_RET: u16 = 52;
+    pub const UFFD_IOCTL_RET: u16 = 76;
     /// mwriteprotect_range: enable_wp
-    pub const MWRITEPROTECT_ENABLE: u16 = 53;
+    pub const MWRITEPROTECT_ENABLE: u16 = 77;
     /// flush_tlb_mm_range: stride_shift
-    pub const FLUSH_STRIDE_SHIFT: u16 = 54;
+    pub const FLUSH_STRIDE_SHIFT: u16 = 78;
     /// Functions of rw_semaphore: sem
-    pub const RWSEM: u16 = 55;
+    pub const RWSEM: u16 = 79;
     /// Functions of rw_semaphore: return value
-    pub const RWSEM_RET: u16 = 56;
+    pub const RWSEM_RET: u16 = 80;
     /// tlb_gather_mmu: end, before 5.12
-    pub const GATHER_END: u16 = 57;
+    pub const GATHER_END: u16 = 81;
     /// mwriteprotect_range: return value
-    pub const MWRITEPROTECT_RET: u16 = 58;
+    pub const MWRITEPROTECT_RET: u16 = 82;
     /// mprotect_fixup: vma
-    pub const MPROTECT_FIXUP_VMA: u16 = 59;
+    pub const MPROTECT_FIXUP_VMA: u16 = 83;
     /// mprotect_fixup: newflags
-    pub const MPROTECT_FIXUP_FLAGS: u16 = 60;
+    pub const MPROTECT_FIXUP_FLAGS: u16 = 84;
     /// mprotect_fixup: return value
-    pub const MPROTECT_FIXUP_RET: u16 = 61;
+    pub const MPROTECT_FIXUP_RET: u16 = 85;
     /// change_prot_numa: vma
-    pub const CHANGE_PROT_NUMA_VMA: u16 = 62;
+    pub const CHANGE_PROT_NUMA_VMA: u16 = 86;
     /// uprobe_dup_mmap: the new mm
-    pub const DUP_MMAP_MM: u16 = 63;
+    pub const DUP_MMAP_MM: u16 = 87;
+    /// change_protection: vma
+    pub const CHANGE_PROTECTION_VMA: u16 = 88;
+    /// change_protection: start
+    pub const CHANGE_PROTECTION_START: u16 = 89;
+    /// change_protection: end
+    pub const CHANGE_PROTECTION_END: u16 = 90;
+    /// mprotect_fixup: start
+    pub const MPROTECT_FIXUP_START: u16 = 91;
+    /// mprotect_fixup: end
+    pub const MPROTECT_FIXUP_END: u16 = 92;
+    /// mwriteprotect_range: start
+    pub const MWRITEPROTECT_START: u16 = 93;
+    /// mwriteprotect_range: len
+    pub const MWRITEPROTECT_LEN: u16 = 94;
+    /// change_prot_numa: addr
+    pub const CHANGE_PROT_NUMA_START: u16 = 95;
+    /// change_prot_numa: end
+    pub const CHANGE_PROT_NUMA_END: u16 = 96;
+    /// do_wp_page: vmf
+    pub const WP_PAGE_VMF: u16 = 97;
+    /// flush_tlb_multi: cpumask
+    pub const FLUSH_MULTI_MASK: u16 = 98;
+    /// userfaultfd_ioctl: file
+    pub const UFFD_IOCTL_FILE: u16 = 99;
 }
 
 const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
-const _: () = assert!((arg::DUP_MMAP_MM as usize) < COUNT);
+const _: () = assert!((arg::UFFD_IOCTL_FILE as usize) < COUNT);

@@ -98,6 +98,32 @@ pub const IOCTL_NRS: [u8; 11] = [0x3f, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 /// A request that none of [`IOCTL_NRS`] numbers.
 pub const IOCTL_OTHER: u32 = 11;
 
+/// Why a range was flushed as the whole mm, in the order of the numbers: `cause` and `warranted` labels.
+pub const ESCALATIONS: [(&str, &str); 4] =
+    [("nested", "false"), ("nested", "true"), ("reclaim", "unknown"), ("other", "unknown")];
+/// tlb_finish_mmu found another flush pending, and no other window's range met its own; plus one if one did.
+pub const ESCALATED_NESTED: u32 = 0;
+/// flush_tlb_batched_pending: reclaim has flushes of this mm outstanding, nobody knows of which addresses.
+pub const ESCALATED_RECLAIM: u32 = 2;
+/// A full flush inside a gather for which neither is the reason.
+pub const ESCALATED_OTHER: u32 = 3;
+
+/// How a write fault inside another task's open window ended, in the order of the numbers: the `outcome` label.
+pub const OUTCOMES: [&str; 3] = ["mitigated", "exposed", "reused"];
+/// do_wp_page flushed the page first.
+pub const MITIGATED: u32 = 0;
+/// It copied the page without that flush: what others still wrote through stale translations is lost.
+pub const EXPOSED: u32 = 1;
+/// It made the page writable again without a copy: nothing is lost.
+pub const REUSED: u32 = 2;
+
+/// In the table of blocked time only: a holder that was not seen.
+pub const HOLDER_UNKNOWN: u32 = OPERATION_COUNT as u32;
+/// Holders in the table of blocked time.
+pub const HOLDERS: usize = OPERATION_COUNT + 1;
+/// Entries of the table of blocked time: waiter's operation times [`HOLDERS`], plus holder's operation.
+pub const BLOCKED: u32 = (OPERATION_COUNT * HOLDERS) as u32;
+
 /// First outer window series; one for each path.
 pub const OUTER: u32 = 0;
 /// First inner window series; one for each path.
@@ -110,10 +136,17 @@ pub const HOLD: u32 = WAIT + 2;
 pub const FAULT: u32 = HOLD + 2;
 /// First ioctl series; one for each request.
 pub const IOCTL: u32 = FAULT + FAULT_REASONS.len() as u32;
+/// VMAs whose protection one mprotect changed; no duration: each VMA counts as 2 to the power of [`VMA_UNIT_LOG2`].
+pub const VMAS: u32 = IOCTL + IOCTLS.len() as u32;
+/// Flushes that waited for other CPUs.
+pub const SHOOTDOWN: u32 = VMAS + 1;
 /// Number of series.
-pub const COUNT: usize = IOCTL as usize + IOCTLS.len();
+pub const COUNT: usize = SHOOTDOWN as usize + 1;
 
-const _: () = assert!(COUNT == 37);
+/// Binary logarithm of what one VMA counts in its histogram, so that bucket bounds are powers of two from one on.
+pub const VMA_UNIT_LOG2: u32 = crate::histogram::FIRST_BOUND_LOG2;
+
+const _: () = assert!(COUNT == 39);
 
 /// Kinds of a TLB flush, in the order of the numbers: the `kind` label.
 pub const FLUSH_KINDS: [&str; 3] = ["range", "page", "full"];

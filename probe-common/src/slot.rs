@@ -22,6 +22,47 @@ pub const STATE_DEAD: u32 = 3;
 pub const ROW_PLACES: usize = 64;
 const _: () = assert!(SERIES <= ROW_PLACES && ROW_PLACES.is_power_of_two());
 
+/// Places in which others find the windows that are open on an mm: a power of two.
+pub const WINDOW_PLACES: usize = 16;
+/// Holds with waiters behind them that are remembered: a power of two. A wait that spans more is charged in part to nobody.
+pub const BLOCKERS: usize = 8;
+/// Ends of mprotects with waiters behind them that are remembered: a power of two.
+pub const DOWNGRADES: usize = 4;
+/// Pages whose last userfault is remembered, to see the next one: a power of two.
+pub const FAULT_PLACES: usize = 8;
+
+/// A hold of mmap_lock that others waited for when it ended.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Blocker {
+    /// Acquired, CLOCK_MONOTONIC nanoseconds.
+    pub from_ns: u64,
+    /// Released, or downgraded.
+    pub to_ns: u64,
+    /// Operation of the task that held it.
+    pub operation: u32,
+    /// Unused, zero.
+    pub pad: u32,
+}
+
+/// The part of an mprotect in which mmap_lock could have been held for read.
+#[repr(C)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+#[derive(Clone, Copy, Debug)]
+pub struct Downgrade {
+    /// Start of the last VMA's change_protection, CLOCK_MONOTONIC nanoseconds.
+    pub from_ns: u64,
+    /// Release of the lock.
+    pub to_ns: u64,
+}
+
 /// Acquisition counters: mode (read, write) times result (acquired, failed).
 pub const ACQUISITIONS: usize = 4;
 
@@ -66,6 +107,48 @@ pub struct MmSlot {
     pub pending_differs_since_ns: u64,
     /// Pages that range and page flushes invalidated one by one.
     pub flush_pages: u64,
+    /// Flushes that do_wp_page was forced to by a pending flush: unwarranted, warranted.
+    pub forced: [u32; 2],
+    /// Ranges that were flushed as the whole mm, by [`crate::series::ESCALATIONS`].
+    pub escalated: [u32; 4],
+    /// Write faults inside another task's open window, by [`crate::series::OUTCOMES`].
+    pub stale_writes: [u32; 3],
+    /// Cycles not-writable, writable, not-writable of a 2 MiB range: without a flush between, with one.
+    pub cycles: [u32; 2],
+    /// Write faults during which the generation of their page table would have changed: without need, with need.
+    pub generations: [u32; 2],
+    /// Protection changes so far; the clock of [`crate::range::Range`].
+    pub changes: u32,
+    /// Full flushes completed so far; another clock of [`crate::range::Range`].
+    pub full_flushes: u32,
+    /// Userfaults at a page that was the last one at its place already.
+    pub refaults: u32,
+    /// Flushes that other CPUs were asked to take part in.
+    pub shootdowns: u32,
+    /// How many CPUs they asked, in all.
+    pub shootdown_cpus: u32,
+    /// Waits for the lock begun so far.
+    pub waits_begun: u32,
+    /// Waits ended so far.
+    pub waits_ended: u32,
+    /// Mprotects that ended with waiters behind them, so far.
+    pub downgrade_count: u32,
+    /// Unused, zero.
+    pub pad: u32,
+    /// Sum of the beginnings of all waits that have not ended, nanoseconds.
+    pub waits_since_ns: u64,
+    /// Reader waits that a downgrade for the last VMA of an mprotect would have spared, nanoseconds.
+    pub downgrade_ns: u64,
+    /// When a userfaultfd of this mm was last asked for something, CLOCK_MONOTONIC nanoseconds.
+    pub uffd_ioctl_ns: u64,
+    /// Entries of the task table that have a window open on this mm, plus one; zero while unused.
+    pub open_windows: [u32; WINDOW_PLACES],
+    /// Pages of the last userfaults.
+    pub fault_pages: [u64; FAULT_PLACES],
+    /// Holds with waiters behind them.
+    pub blockers: [Blocker; BLOCKERS],
+    /// Ends of mprotects with waiters behind them.
+    pub downgrades: [Downgrade; DOWNGRADES],
     /// Time spent waiting for mmap_lock by operation, nanoseconds.
     pub wait_ns: [u64; OPERATION_COUNT],
     /// Time for which mmap_lock was held by operation, nanoseconds.
@@ -74,7 +157,7 @@ pub struct MmSlot {
     pub rows: [u32; ROW_PLACES],
 }
 
-const _: () = assert!(size_of::<MmSlot>() == 600);
+const _: () = assert!(size_of::<MmSlot>() == 1096);
 
 /// Key of the table of failed userfaultfd ioctls.
 #[repr(C)]

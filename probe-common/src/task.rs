@@ -26,6 +26,8 @@ pub struct Hold {
     pub slot: u32,
     /// 0 read, 1 write.
     pub write: u32,
+    /// Time that the task had spent on a CPU when it took the lock, nanoseconds.
+    pub runtime_ns: u64,
 }
 
 /// A pending-flush window.
@@ -48,6 +50,18 @@ pub struct Window {
     pub slot: u32,
     /// Path plus one; zero while it is not known.
     pub path: u32,
+    /// What change_protection was told to change: first byte.
+    pub start: u64,
+    /// First byte behind; zero while nothing was told.
+    pub end: u64,
+    /// Times that the task had given up its CPU of its own accord when the window opened; wraps.
+    pub yields: u32,
+    /// Times that it had been preempted; wraps.
+    pub preemptions: u32,
+    /// Place in its mm's slot where others find it, plus one; zero if there was none free.
+    pub place: u32,
+    /// 1 once a write fault of another task met it.
+    pub met: u32,
 }
 
 /// One task's open things.
@@ -96,17 +110,55 @@ pub struct TaskState {
     pub flush_seen: u32,
     /// The same for an acquisition that failed.
     pub failure_seen: u32,
-    /// Unused, zero.
-    pub pad: u32,
+    /// The same for a protection change.
+    pub change_seen: u32,
     /// For making a number of a pointer.
     pub scratch: u64,
+    /// Range of the inline window: first byte.
+    pub inline_start: u64,
+    /// First byte behind; zero while it is not known.
+    pub inline_end: u64,
+    /// As in [`Window`].
+    pub inline_place: u32,
+    /// As in [`Window`].
+    pub inline_met: u32,
+    /// Start of the last VMA's change in the mprotect under way, nanoseconds; zero when there is none.
+    pub change_since_ns: u64,
+    /// VMAs changed in it.
+    pub change_vmas: u32,
+    /// Where this entry is in the table.
+    pub index: u32,
+    /// The write fault that do_wp_page handles (its vm_fault); zero when there is none.
+    pub wp_vmf: u64,
+    /// Its page.
+    pub wp_page: u64,
+    /// When it entered do_wp_page; zero while that does not matter.
+    pub wp_since_ns: u64,
+    /// Since when the window that it met was open, nanoseconds.
+    pub wp_window_since_ns: u64,
+    /// The task of that window, as `id`.
+    pub wp_window_id: u64,
+    /// Flags of its VMA.
+    pub wp_vma_flags: u64,
+    /// Slot of its mm.
+    pub wp_slot: u32,
+    /// Bits of what happened to it.
+    pub wp_bits: u32,
+    /// Protection changes of the mm when it entered.
+    pub wp_changes: u32,
+    /// Path of the window that it met, plus one; zero if it met none.
+    pub wp_path: u32,
+    /// Begin of the flush that waits for other CPUs; zero when there is none.
+    pub shootdown_since_ns: u64,
+    /// Page of the userfault.
+    pub fault_page: u64,
     /// Locks held; fork holds two.
     pub holds: [Hold; 2],
     /// Windows open.
     pub windows: [Window; 2],
 }
 
-const _: () = assert!(size_of::<TaskState>() == 248);
+const _: () = assert!(size_of::<TaskState>() == 448);
 
 /// `busy`: a hold is open. Shifted left by the hold's index.
 pub const BUSY_HOLD: u32 = 1;
@@ -120,3 +172,18 @@ pub const BUSY_FAULT: u32 = 1 << 5;
 pub const BUSY_IOCTL: u32 = 1 << 6;
 /// `busy`: a surrounding function gives the path.
 pub const BUSY_CONTEXT: u32 = 1 << 7;
+/// `busy`: inside do_wp_page.
+pub const BUSY_WP: u32 = 1 << 8;
+/// `busy`: a flush waits for other CPUs.
+pub const BUSY_SHOOTDOWN: u32 = 1 << 9;
+
+/// `wp_bits`: another task's open window covered the page.
+pub const WP_COVERED: u32 = 1;
+/// `wp_bits`: the page was flushed before anything else.
+pub const WP_FORCED: u32 = 1 << 1;
+/// `wp_bits`: the page was copied.
+pub const WP_COPIED: u32 = 1 << 2;
+/// `wp_bits`: the fault went to a userfaultfd.
+pub const WP_USERFAULT: u32 = 1 << 3;
+/// `wp_bits`: mmap_lock is held for it; else the VMA's own lock.
+pub const WP_MMAP_LOCK: u32 = 1 << 4;

@@ -43,6 +43,30 @@ pub struct Counts {
     pub flushes: [u64; 3],
     /// 4 KiB pages in range and page flushes.
     pub flush_pages: u64,
+    /// Flushes that a write fault was forced to by a pending flush: unwarranted, warranted.
+    pub forced: [u64; 2],
+    /// Ranges flushed as the whole mm, by `probe_common::series::ESCALATIONS`.
+    pub escalated: [u64; 4],
+    /// Write faults inside another task's open window, by `probe_common::series::OUTCOMES`.
+    pub stale_writes: [u64; 3],
+    /// Cycles not-writable, writable, not-writable: without a flush between, with one.
+    pub cycles: [u64; 2],
+    /// Write faults that would have met a changed generation: without need, with need.
+    pub generations: [u64; 2],
+    /// Protection changes (calls of change_protection, or what stands in for it).
+    pub changes: u64,
+    /// Userfaults at a page that had the last one at its place already.
+    pub refaults: u64,
+    /// Flushes that asked other CPUs.
+    pub shootdowns: u64,
+    /// CPUs that they asked.
+    pub shootdown_cpus: u64,
+    /// Waits for mmap_lock begun.
+    pub waits_begun: u64,
+    /// Waits ended.
+    pub waits_ended: u64,
+    /// Reader waits that downgrades would have spared, nanoseconds.
+    pub downgrade_ns: u64,
     /// Outer windows opened.
     pub windows_opened: u64,
     /// Outer windows closed.
@@ -97,6 +121,18 @@ impl AddAssign<&Self> for Counts {
         sum(&mut self.flushes, &other.flushes);
         sum(&mut self.wait_ns, &other.wait_ns);
         sum(&mut self.hold_ns, &other.hold_ns);
+        sum(&mut self.forced, &other.forced);
+        sum(&mut self.escalated, &other.escalated);
+        sum(&mut self.stale_writes, &other.stale_writes);
+        sum(&mut self.cycles, &other.cycles);
+        sum(&mut self.generations, &other.generations);
+        self.changes += other.changes;
+        self.refaults += other.refaults;
+        self.shootdowns += other.shootdowns;
+        self.shootdown_cpus += other.shootdown_cpus;
+        self.waits_begun += other.waits_begun;
+        self.waits_ended += other.waits_ended;
+        self.downgrade_ns += other.downgrade_ns;
         self.flush_pages += other.flush_pages;
         self.windows_opened += other.windows_opened;
         self.windows_closed += other.windows_closed;

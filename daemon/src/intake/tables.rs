@@ -41,14 +41,22 @@ impl SlotBook {
             windows_closed: wrap(now.windows_closed, last.windows_closed),
             faults_begun: wrap(now.faults_begun, last.faults_begun),
             faults_ended: wrap(now.faults_ended, last.faults_ended),
+            changes: wrap(now.changes, last.changes),
+            refaults: wrap(now.refaults, last.refaults),
+            shootdowns: wrap(now.shootdowns, last.shootdowns),
+            shootdown_cpus: wrap(now.shootdown_cpus, last.shootdown_cpus),
+            waits_begun: wrap(now.waits_begun, last.waits_begun),
+            waits_ended: wrap(now.waits_ended, last.waits_ended),
+            downgrade_ns: now.downgrade_ns.wrapping_sub(last.downgrade_ns),
+            forced: wraps(now.forced, last.forced),
+            escalated: wraps(now.escalated, last.escalated),
+            stale_writes: wraps(now.stale_writes, last.stale_writes),
+            cycles: wraps(now.cycles, last.cycles),
+            generations: wraps(now.generations, last.generations),
+            acquisitions: wraps(now.acquisitions, last.acquisitions),
+            flushes: wraps(now.flushes, last.flushes),
             ..Counts::default()
         };
-        for n in 0..counts.acquisitions.len() {
-            counts.acquisitions[n] = wrap(now.acquisitions[n], last.acquisitions[n]);
-        }
-        for n in 0..counts.flushes.len() {
-            counts.flushes[n] = wrap(now.flushes[n], last.flushes[n]);
-        }
         for n in 0..counts.wait_ns.len() {
             counts.wait_ns[n] = now.wait_ns[n].wrapping_sub(last.wait_ns[n]);
             counts.hold_ns[n] = now.hold_ns[n].wrapping_sub(last.hold_ns[n]);
@@ -58,6 +66,10 @@ impl SlotBook {
         self.last = *now;
         counts
     }
+}
+
+fn wraps<const N: usize>(now: [u32; N], last: [u32; N]) -> [u64; N] {
+    std::array::from_fn(|n| u64::from(now[n].wrapping_sub(last[n])))
 }
 
 /// What was added to a row since the last look at it.

@@ -40,6 +40,17 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::TASK_STACK, "task_struct", "stack"),
     member(field::TASK_START_TIME, "task_struct", "start_time"),
     member(field::PT_REGS_ORIG_AX, "pt_regs", "orig_ax"),
+    member(field::VM_FAULT_ADDRESS, "vm_fault", "address"),
+    member(field::VM_FAULT_PTE, "vm_fault", "pte"),
+    member(field::MMU_GATHER_START, "mmu_gather", "start"),
+    member(field::MMU_GATHER_END, "mmu_gather", "end"),
+    member(field::MM_MMAP_LOCK_COUNT, "mm_struct", "mmap_lock.count"),
+    member(field::RWSEM_COUNT, "rw_semaphore", "count"),
+    member(field::TASK_NVCSW, "task_struct", "nvcsw"),
+    member(field::TASK_NIVCSW, "task_struct", "nivcsw"),
+    member(field::TASK_EXEC_RUNTIME, "task_struct", "se.sum_exec_runtime"),
+    member(field::FILE_PRIVATE_DATA, "file", "private_data"),
+    member(field::UFFD_CTX_MM, "userfaultfd_ctx", "mm"),
 ];
 
 /// `struct.path` of a member, for people.
