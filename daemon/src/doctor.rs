@@ -205,7 +205,10 @@ mod tests {
         assert!(text.contains("absent: fentry refused at load: Operation not permitted"));
         assert!(text.contains("costs: userfaults"));
         assert!(text.contains("\n  mmscope_userfault_seconds\n"));
-        assert_eq!(report.absent_families, ["mmscope_userfault_seconds", "mmscope_userfaults_in_flight"]);
+        assert_eq!(
+            report.absent_families,
+            ["mmscope_userfault_seconds", "mmscope_userfaults_in_flight", "mmscope_userfault_repeats_total"]
+        );
     }
 
     #[test]

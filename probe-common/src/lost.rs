@@ -60,8 +60,6 @@ reasons! {
     RANGE_EVICTED = "range_evicted";
     /// A 2 MiB range of a protection change that spans too many: its cycles are not seen.
     RANGE_BEYOND = "range_beyond";
-    /// A wait that spanned more ends of mprotect than are remembered: the downgrade's saving is told too small.
-    DOWNGRADE_FORGOTTEN = "downgrade_forgotten";
     /// A userfault that began while another one was open: its end was not seen.
     FAULT_OVERWRITTEN = "fault_overwritten";
     /// The end of a userfault that began before the probes were attached.

@@ -33,3 +33,5 @@ pub const HAS_TASK_TIMES: &str = "HAS_TASK_TIMES";
 pub const HAS_LOCK_COUNT: &str = "HAS_LOCK_COUNT";
 /// `u32`: process id of the daemon, whose own waits are in no total.
 pub const OWN_TGID: &str = "OWN_TGID";
+/// `u32`: processors that this kernel could have.
+pub const PROCESSORS: &str = "PROCESSORS";

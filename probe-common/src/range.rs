@@ -6,7 +6,7 @@ pub const RANGE_SHIFT: u32 = 21;
 /// Ranges that are remembered; a power of two. A range has one place, and drives out who is there.
 pub const RANGES: u32 = 16 * 1024;
 /// Ranges of one protection change that are looked at; what is beyond is counted as lost.
-pub const RANGES_PER_CHANGE: u64 = 64;
+pub const RANGES_PER_CHANGE: u64 = 16;
 
 /// `state`: nothing is known of what its pages allow.
 pub const UNKNOWN: u32 = 0;

@@ -82,6 +82,8 @@ pub mod field {
     pub const FILE_PRIVATE_DATA: u16 = 32;
     /// `userfaultfd_ctx.mm`
     pub const UFFD_CTX_MM: u16 = 33;
+    /// `flush_tlb_info.mm`
+    pub const FLUSH_INFO_MM: u16 = 34;
     /// First id that is no member.
     pub const END: u16 = 48;
 }
@@ -192,7 +194,11 @@ pub mod arg {
     pub const FLUSH_MULTI_MASK: u16 = 98;
     /// userfaultfd_ioctl: file
     pub const UFFD_IOCTL_FILE: u16 = 99;
+    /// do_wp_page: return value
+    pub const WP_PAGE_RET: u16 = 100;
+    /// flush_tlb_multi: info
+    pub const FLUSH_MULTI_INFO: u16 = 101;
 }
 
 const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
-const _: () = assert!((arg::UFFD_IOCTL_FILE as usize) < COUNT);
+const _: () = assert!((arg::FLUSH_MULTI_INFO as usize) < COUNT);

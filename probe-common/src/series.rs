@@ -100,13 +100,12 @@ pub const IOCTL_OTHER: u32 = 11;
 
 /// Why a range was flushed as the whole mm, in the order of the numbers: `cause` and `warranted` labels.
 pub const ESCALATIONS: [(&str, &str); 4] =
-    [("nested", "false"), ("nested", "true"), ("reclaim", "unknown"), ("other", "unknown")];
-/// tlb_finish_mmu found another flush pending, and no other window's range met its own; plus one if one did.
+    [("nested", "false"), ("nested", "true"), ("nested", "unknown"), ("reclaim", "unknown")];
+/// tlb_finish_mmu found another flush pending, and no other window's range met its own; plus one if one did; plus two if its
+/// own range had not been announced.
 pub const ESCALATED_NESTED: u32 = 0;
 /// flush_tlb_batched_pending: reclaim has flushes of this mm outstanding, nobody knows of which addresses.
-pub const ESCALATED_RECLAIM: u32 = 2;
-/// A full flush inside a gather for which neither is the reason.
-pub const ESCALATED_OTHER: u32 = 3;
+pub const ESCALATED_RECLAIM: u32 = 3;
 
 /// How a write fault inside another task's open window ended, in the order of the numbers: the `outcome` label.
 pub const OUTCOMES: [&str; 3] = ["mitigated", "exposed", "reused"];

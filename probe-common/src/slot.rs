@@ -27,7 +27,7 @@ pub const WINDOW_PLACES: usize = 16;
 /// Holds with waiters behind them that are remembered: a power of two. A wait that spans more is charged in part to nobody.
 pub const BLOCKERS: usize = 8;
 /// Ends of mprotects with waiters behind them that are remembered: a power of two.
-pub const DOWNGRADES: usize = 4;
+pub const DOWNGRADES: usize = 8;
 /// Pages whose last userfault is remembered, to see the next one: a power of two.
 pub const FAULT_PLACES: usize = 8;
 
@@ -133,10 +133,12 @@ pub struct MmSlot {
     pub waits_ended: u32,
     /// Mprotects that ended with waiters behind them, so far.
     pub downgrade_count: u32,
-    /// Unused, zero.
-    pub pad: u32,
+    /// Holds that ended with waiters behind them, so far.
+    pub blocker_count: u32,
     /// Sum of the beginnings of all waits that have not ended, nanoseconds.
     pub waits_since_ns: u64,
+    /// Time in mprotects, with waiters behind them, from the last VMA's change to the release, nanoseconds.
+    pub downgradable_ns: u64,
     /// Reader waits that a downgrade for the last VMA of an mprotect would have spared, nanoseconds.
     pub downgrade_ns: u64,
     /// When a userfaultfd of this mm was last asked for something, CLOCK_MONOTONIC nanoseconds.
@@ -157,7 +159,7 @@ pub struct MmSlot {
     pub rows: [u32; ROW_PLACES],
 }
 
-const _: () = assert!(size_of::<MmSlot>() == 1096);
+const _: () = assert!(size_of::<MmSlot>() == 1168);
 
 /// Key of the table of failed userfaultfd ioctls.
 #[repr(C)]

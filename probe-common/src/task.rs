@@ -88,6 +88,12 @@ pub struct TaskState {
     pub wait_slot: u32,
     /// 0 read, 1 write.
     pub wait_write: u32,
+    /// Its mm's `downgradable_ns` when it began.
+    pub wait_downgradable_ns: u64,
+    /// Its mm's `downgrade_count` when it began.
+    pub wait_downgrades: u32,
+    /// Unused, zero.
+    pub pad: u32,
     /// Begin of the userfault; zero when there is none.
     pub fault_since_ns: u64,
     /// Slot of the mm that faulted.
@@ -122,6 +128,10 @@ pub struct TaskState {
     pub inline_place: u32,
     /// As in [`Window`].
     pub inline_met: u32,
+    /// 1 if the pages of the inline window will be writable.
+    pub inline_writable: u32,
+    /// Slot of the mm whose flush waits for other CPUs.
+    pub shootdown_slot: u32,
     /// Start of the last VMA's change in the mprotect under way, nanoseconds; zero when there is none.
     pub change_since_ns: u64,
     /// VMAs changed in it.
@@ -150,6 +160,8 @@ pub struct TaskState {
     pub wp_path: u32,
     /// Begin of the flush that waits for other CPUs; zero when there is none.
     pub shootdown_since_ns: u64,
+    /// Time for which flushes have waited for other CPUs since the first window was opened, nanoseconds.
+    pub shootdowns_ns: u64,
     /// Page of the userfault.
     pub fault_page: u64,
     /// Locks held; fork holds two.
@@ -158,7 +170,7 @@ pub struct TaskState {
     pub windows: [Window; 2],
 }
 
-const _: () = assert!(size_of::<TaskState>() == 448);
+const _: () = assert!(size_of::<TaskState>() == 480);
 
 /// `busy`: a hold is open. Shifted left by the hold's index.
 pub const BUSY_HOLD: u32 = 1;
@@ -187,3 +199,5 @@ pub const WP_COPIED: u32 = 1 << 2;
 pub const WP_USERFAULT: u32 = 1 << 3;
 /// `wp_bits`: mmap_lock is held for it; else the VMA's own lock.
 pub const WP_MMAP_LOCK: u32 = 1 << 4;
+/// `wp_bits`: when the copy was put in place the window was still open.
+pub const WP_LATE: u32 = 1 << 5;

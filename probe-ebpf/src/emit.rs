@@ -1,7 +1,9 @@
 //! Adding a duration to the mm's histogram, and sending a record when it is over its threshold.
 
+use core::ffi::c_void;
+
 use probe_common::{
-    event::Record,
+    event::{DETAILS, Record},
     histogram::{BUCKETS, FIRST_BOUND_LOG2},
     lost,
     series::COUNT as SERIES,
@@ -9,7 +11,7 @@ use probe_common::{
 };
 
 use crate::{
-    kernel::{current_comm, current_id, opaque},
+    kernel::{current_comm, current_id, opaque, stack},
     maps::{FREE_ROWS, RECORDS, add_u64, at, count_lost, get, increment, row, set, slot},
 };
 
@@ -99,30 +101,50 @@ fn bucket(duration_ns: u64) -> u32 {
     length + rest as u32
 }
 
-/// Sends a record of one event. Totals are not its business.
+/// A single event to tell.
+pub(crate) struct Event {
+    /// Slot of its mm.
+    pub(crate) slot: u32,
+    /// Of its duration, or what else it is.
+    pub(crate) series: u32,
+    /// Of the running task.
+    pub(crate) operation: u32,
+    pub(crate) begin_ns: u64,
+    pub(crate) duration_ns: u64,
+    /// See `probe_common::event::Record`.
+    pub(crate) detail: [u64; DETAILS],
+}
+
+/// Sends a record of one event, with the running task's stack. Totals are not its business.
 #[inline(always)]
-pub(crate) fn record(slot_index: u32, series: u32, operation: u32, begin_ns: u64, duration_ns: u64) {
+pub(crate) fn record(ctx: *mut c_void, event: &Event) {
     let Some(mut entry) = RECORDS.reserve::<Record>(0) else {
         count_lost(lost::RING_FULL);
         return;
     };
     let record = entry.as_mut_ptr();
     let id = current_id();
-    set!(record, series = series);
-    set!(record, operation = operation);
+    set!(record, series = event.series);
+    set!(record, operation = event.operation);
     set!(record, tgid = (id >> 32) as u32);
     set!(record, tid = id as u32);
-    set!(record, begin_ns = begin_ns);
-    set!(record, duration_ns = duration_ns);
-    set!(record, slot = slot_index);
-    set!(record, pad = 0);
+    set!(record, begin_ns = event.begin_ns);
+    set!(record, duration_ns = event.duration_ns);
+    set!(record, slot = event.slot);
     set!(
         record,
-        slot_born_ns = match slot(slot_index) {
+        slot_born_ns = match slot(event.slot) {
             Some(slot) => get!(slot, born_ns),
             None => 0,
         }
     );
+    set!(record, detail[0] = event.detail[0]);
+    set!(record, detail[1] = event.detail[1]);
+    set!(record, detail[2] = event.detail[2]);
+    set!(record, detail[3] = event.detail[3]);
+    set!(record, detail[4] = event.detail[4]);
+    set!(record, detail[5] = event.detail[5]);
     current_comm(at!(record, comm));
+    set!(record, stack_bytes = stack(ctx, at!(record, stack)));
     entry.submit(NO_WAKEUP);
 }

@@ -10,7 +10,7 @@ use core::{arch::asm, ffi::c_void};
 use aya_ebpf::{
     EbpfContext,
     helpers::generated::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_get_stack,
         bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs,
     },
 };
@@ -101,6 +101,23 @@ impl Reader for Remembering {
     }
 }
 
+/// Eight bytes at an address; zero if it cannot be read.
+#[inline(always)]
+pub(crate) fn read_u64(address: u64) -> u64 {
+    let mut value = 0_u64;
+    // SAFETY: the helper writes the eight bytes of `value`, zero if the address cannot be read.
+    unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 8, address as *const c_void) };
+    value
+}
+
+/// Kernel stack of the running task, innermost first; how many bytes of it there are.
+#[inline(always)]
+pub(crate) fn stack<const N: usize>(ctx: *mut c_void, to: *mut [u64; N]) -> u32 {
+    // SAFETY: `ctx` is the program's own context, and the helper writes at most what `to` has room for.
+    let bytes = unsafe { bpf_get_stack(ctx, to.cast(), (N * 8) as u32, 0) };
+    if bytes < 0 { 0 } else { bytes as u32 }
+}
+
 /// A member's offset as a number.
 #[inline(always)]
 pub(crate) fn offset<const FIELD: u16>() -> u64 {
@@ -163,6 +180,23 @@ pub(crate) fn current_mm() -> u64 {
 #[inline(always)]
 pub(crate) fn current_flags() -> u32 {
     current!(u32, field::TASK_FLAGS)
+}
+
+/// How often the current task gave its CPU up of its own accord, and how often it was preempted; wraps. Zeros where that would
+/// cost more than a load.
+#[inline(always)]
+pub(crate) fn current_switches() -> (u32, u32) {
+    if params::has_task_times() == 0 {
+        return (0, 0);
+    }
+    (current!(u32, field::TASK_NVCSW), current!(u32, field::TASK_NIVCSW))
+}
+
+/// For how long the current task has run, nanoseconds, as of the last tick or switch; zero where that would cost more than a
+/// load.
+#[inline(always)]
+pub(crate) fn current_runtime_ns() -> u64 {
+    if params::has_task_times() == 0 { 0 } else { current!(u64, field::TASK_EXEC_RUNTIME) }
 }
 
 /// When the current task was made, CLOCK_MONOTONIC nanoseconds.

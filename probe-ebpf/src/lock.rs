@@ -1,31 +1,57 @@
 //! mmap_lock: acquisitions, holds, waits. Knows nothing of how the events are hooked.
 
+use core::ffi::c_void;
+
 use probe_common::{
     lost,
     relocation::field,
-    series::{HOLD, OPERATION_COUNT, WAIT},
+    series::{HOLD, OP_MPROTECT, OPERATION_COUNT, VMA_UNIT_LOG2, VMAS, WAIT},
+    slot::MmSlot,
     task::{BUSY_HOLD, BUSY_WAIT, TaskState},
 };
 
 use crate::{
-    emit,
-    kernel::{Reader, current_mm, now_ns, offset},
+    blame,
+    emit::{self, Event},
+    kernel::{Reader, current_mm, current_runtime_ns, now_ns, offset},
     maps::{add_u64, at, count_lost, get, increment, set, slot},
     operation, params, slots, tasks,
     turn::Turn,
     window,
 };
 
+/// RWSEM_FLAG_WAITERS, kernel/locking/rwsem.c, the same from 5.3 on.
+const RWSEM_FLAG_WAITERS: u64 = 1 << 1;
+
+/// Whether others wait for a lock, from its count.
+#[inline(always)]
+pub(crate) fn has_waiters(count: u64) -> bool {
+    count & RWSEM_FLAG_WAITERS != 0
+}
+
+/// Whether others wait for an mm's lock.
+#[inline(always)]
+pub(crate) fn is_contended<R: Reader>(mm: u64) -> bool {
+    params::has_lock_count() != 0 && has_waiters(R::u64::<{ field::MM_MMAP_LOCK_COUNT }>(mm))
+}
+
 /// mmap_lock was acquired, or a trylock failed.
 #[inline(always)]
-pub(crate) fn acquired<R: Reader>(mm: u64, write: bool, success: bool, turn: Turn) {
+pub(crate) fn acquired<R: Reader>(ctx: *mut c_void, mm: u64, write: bool, success: bool, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    acquired_by::<R>(task, mm, write, success, turn);
+    acquired_by::<R>(ctx, task, mm, write, success, turn);
 }
 
 /// As [`acquired`], by a task whose entry is at hand.
 #[inline(always)]
-pub(crate) fn acquired_by<R: Reader>(task: *mut TaskState, mm: u64, write: bool, success: bool, turn: Turn) {
+pub(crate) fn acquired_by<R: Reader>(
+    ctx: *mut c_void,
+    task: *mut TaskState,
+    mm: u64,
+    write: bool,
+    success: bool,
+    turn: Turn,
+) {
     if turn != Turn::First && has_seen(task, mm, write, success, turn) {
         return;
     }
@@ -39,11 +65,11 @@ pub(crate) fn acquired_by<R: Reader>(task: *mut TaskState, mm: u64, write: bool,
     let free = if get!(task, holds[0].mm) == 0 {
         0
     } else if get!(task, holds[0].mm) == mm {
-        return again::<0>(task, mm, slot_index, write, now);
+        return again::<R, 0>(ctx, task, mm, slot_index, write, now);
     } else if get!(task, holds[1].mm) == 0 {
         1
     } else if get!(task, holds[1].mm) == mm {
-        return again::<1>(task, mm, slot_index, write, now);
+        return again::<R, 1>(ctx, task, mm, slot_index, write, now);
     } else {
         count_acquisition(slot_index, write, true);
         return count_lost(lost::HOLD_OVERFLOW);
@@ -82,10 +108,18 @@ fn has_seen(task: *mut TaskState, mm: u64, write: bool, success: bool, turn: Tur
 
 /// The lock is held already by our books: a downgrade, or a release that was not seen.
 #[inline(always)]
-fn again<const I: usize>(task: *mut TaskState, mm: u64, slot_index: u32, write: bool, now: u64) {
-    if get!(task, holds[I].write) != 0 && !write {
+fn again<R: Reader, const I: usize>(
+    ctx: *mut c_void,
+    task: *mut TaskState,
+    mm: u64,
+    slot_index: u32,
+    write: bool,
+    now: u64,
+) {
+    // The functions of rw_semaphore have one for the downgrade.
+    if R::IDENTIFIES && get!(task, holds[I].write) != 0 && !write {
         // mmap_write_downgrade: the write hold ends here and a read hold begins. Nobody acquired anything.
-        close::<I>(task, mm, now);
+        close::<I, false>(ctx, task, mm, now, is_contended::<R>(mm));
     } else {
         count_lost(lost::HOLD_OVERWRITTEN);
         count_acquisition(slot_index, write, true);
@@ -99,6 +133,7 @@ fn open<const I: usize>(task: *mut TaskState, mm: u64, slot_index: u32, write: b
     set!(task, holds[I].since_ns = now);
     set!(task, holds[I].slot = slot_index);
     set!(task, holds[I].write = u32::from(write));
+    set!(task, holds[I].runtime_ns = current_runtime_ns());
     tasks::begin(task, BUSY_HOLD << I);
     if get!(task, context_path) != 0 {
         window::locked(task, slot_index, write, now);
@@ -115,11 +150,11 @@ fn count_acquisition(slot_index: u32, write: bool, success: bool) {
 
 /// mmap_lock is about to be released.
 #[inline(always)]
-pub(crate) fn released(mm: u64, write: bool, turn: Turn) {
+pub(crate) fn released(ctx: *mut c_void, mm: u64, write: bool, contended: bool, turn: Turn) {
     let found = tasks::find();
     let known = found.is_some();
     if let Some(task) = found
-        && released_by(task, mm, write)
+        && released_by(ctx, task, mm, write, contended)
     {
         return;
     }
@@ -130,11 +165,11 @@ pub(crate) fn released(mm: u64, write: bool, turn: Turn) {
 
 /// As [`released`], by a task whose entry is at hand; false if it has no such hold.
 #[inline(always)]
-pub(crate) fn released_by(task: *mut TaskState, mm: u64, write: bool) -> bool {
+pub(crate) fn released_by(ctx: *mut c_void, task: *mut TaskState, mm: u64, write: bool, contended: bool) -> bool {
     if get!(task, holds[0].mm) == mm && get!(task, holds[0].write) == u32::from(write) {
-        close::<0>(task, mm, now_ns());
+        close::<0, true>(ctx, task, mm, now_ns(), contended);
     } else if get!(task, holds[1].mm) == mm && get!(task, holds[1].write) == u32::from(write) {
-        close::<1>(task, mm, now_ns());
+        close::<1, true>(ctx, task, mm, now_ns(), contended);
     } else {
         return false;
     }
@@ -150,41 +185,90 @@ pub(crate) fn count_orphan(mm: u64, known: bool) {
 
 /// A lock held for write is now held for read. Nobody acquired anything.
 #[inline(always)]
-pub(crate) fn downgraded_by(task: *mut TaskState, mm: u64) {
+pub(crate) fn downgraded_by(ctx: *mut c_void, task: *mut TaskState, mm: u64, contended: bool) {
     if get!(task, holds[0].mm) == mm && get!(task, holds[0].write) != 0 {
-        downgrade::<0>(task, mm);
+        downgrade::<0>(ctx, task, mm, contended);
     } else if get!(task, holds[1].mm) == mm && get!(task, holds[1].write) != 0 {
-        downgrade::<1>(task, mm);
+        downgrade::<1>(ctx, task, mm, contended);
     }
 }
 
 #[inline(always)]
-fn downgrade<const I: usize>(task: *mut TaskState, mm: u64) {
+fn downgrade<const I: usize>(ctx: *mut c_void, task: *mut TaskState, mm: u64, contended: bool) {
     let slot_index = get!(task, holds[I].slot);
     let now = now_ns();
-    close::<I>(task, mm, now);
+    close::<I, false>(ctx, task, mm, now, contended);
     open::<I>(task, mm, slot_index, false, now);
 }
 
-/// Ends a hold: the duration goes to the lock's mm, the operation is the task's.
+/// Ends a hold: the duration goes to the lock's mm, the operation is the task's. `contended`: others wait for the lock. One
+/// that is only downgraded is no mprotect's, and sends no record.
 #[inline(always)]
-fn close<const I: usize>(task: *mut TaskState, mm: u64, now: u64) {
+fn close<const I: usize, const RELEASED: bool>(
+    ctx: *mut c_void,
+    task: *mut TaskState,
+    mm: u64,
+    now: u64,
+    contended: bool,
+) {
     let since = get!(task, holds[I].since_ns);
     let slot_index = get!(task, holds[I].slot);
     let write = get!(task, holds[I].write);
     set!(task, holds[I].mm = 0);
     tasks::end(task, BUSY_HOLD << I);
+    let changes_since = get!(task, change_since_ns);
     let Some(held) = emit::elapsed(since, now) else { return };
     emit::duration(slot_index, HOLD + (write & 1), held);
     let operation = operation::current(task, mm, write != 0);
-    if let Some(entry) = slot(slot_index)
-        && (operation as usize) < OPERATION_COUNT
-    {
+    let Some(entry) = slot(slot_index) else { return };
+    if (operation as usize) < OPERATION_COUNT {
         add_u64(at!(entry, hold_ns[operation as usize]), held);
     }
-    if held >= params::record_hold_ns() {
-        emit::record(slot_index, HOLD + (write & 1), operation, since, held);
+    if RELEASED && write != 0 && changes_since != 0 {
+        set!(task, change_since_ns = 0);
+        if operation == OP_MPROTECT {
+            emit::duration(slot_index, VMAS, u64::from(get!(task, change_vmas)) << VMA_UNIT_LOG2);
+            if contended {
+                blame::could_have_read(entry, changes_since, now);
+            }
+        }
     }
+    if contended {
+        blame::held(entry, operation, since, now);
+    }
+    if RELEASED && held >= params::record_hold_ns() {
+        tell::<I>(ctx, task, entry, slot_index, write, operation, since, now);
+    }
+}
+
+/// Sends a record of a long hold: how much of it the task was on a CPU, who waits behind it and for how long already.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "inlined: all of them are at hand")]
+fn tell<const I: usize>(
+    ctx: *mut c_void,
+    task: *mut TaskState,
+    entry: *mut MmSlot,
+    slot_index: u32,
+    write: u32,
+    operation: u32,
+    since: u64,
+    now: u64,
+) {
+    let runtime = get!(task, holds[I].runtime_ns);
+    let on_cpu = if runtime == 0 { 0 } else { current_runtime_ns().wrapping_sub(runtime) + 1 };
+    let waiters = u64::from(get!(entry, waits_begun).wrapping_sub(get!(entry, waits_ended)));
+    let waited = waiters.wrapping_mul(now).wrapping_sub(get!(entry, waits_since_ns));
+    emit::record(
+        ctx,
+        &Event {
+            slot: slot_index,
+            series: HOLD + (write & 1),
+            operation,
+            begin_ns: since,
+            duration_ns: now - since,
+            detail: [on_cpu, waiters, waited, 0, 0, 0],
+        },
+    );
 }
 
 /// The mm whose mmap_lock this would be. It need not be one.
@@ -201,23 +285,41 @@ pub(crate) fn wait_begin(task: *mut TaskState, lock: u64, slot_index: u32, write
     }
     if get!(task, wait_lock) != 0 {
         count_lost(lost::WAIT_OVERWRITTEN);
+        no_longer_waits(get!(task, wait_slot), get!(task, wait_since_ns));
     }
     set!(task, wait_lock = lock);
     set!(task, wait_slot = slot_index);
     set!(task, wait_write = u32::from(write));
     tasks::begin(task, BUSY_WAIT);
-    set!(task, wait_since_ns = now_ns());
+    let now = now_ns();
+    set!(task, wait_since_ns = now);
+    if let Some(entry) = slot(slot_index) {
+        increment(at!(entry, waits_begun));
+        add_u64(at!(entry, waits_since_ns), now);
+        if !write {
+            blame::reader_waits(task, entry);
+        }
+    }
+}
+
+/// Takes a wait out of those that have not ended.
+#[inline(always)]
+fn no_longer_waits(slot_index: u32, since: u64) {
+    if let Some(entry) = slot(slot_index) {
+        increment(at!(entry, waits_ended));
+        add_u64(at!(entry, waits_since_ns), since.wrapping_neg());
+    }
 }
 
 /// A task no longer blocks on a lock, of whatever kind.
 #[inline(always)]
-pub(crate) fn wait_end(lock: u64, turn: Turn) {
+pub(crate) fn wait_end(ctx: *mut c_void, lock: u64, turn: Turn) {
     let found = tasks::find();
     let known = found.is_some();
     if let Some(task) = found
         && get!(task, wait_lock) == lock
     {
-        return waited(task, lock);
+        return waited(ctx, task, lock);
     }
     if turn == Turn::First && slots::known(mm_around(lock)).is_some() {
         tasks::count_orphan(known, lost::WAIT_OLDER_THAN_ATTACH, lost::WAIT_END_WITHOUT_BEGIN);
@@ -225,22 +327,36 @@ pub(crate) fn wait_end(lock: u64, turn: Turn) {
 }
 
 #[inline(always)]
-fn waited(task: *mut TaskState, lock: u64) {
+fn waited(ctx: *mut c_void, task: *mut TaskState, lock: u64) {
     let now = now_ns();
     let since = get!(task, wait_since_ns);
     let slot_index = get!(task, wait_slot);
     let write = get!(task, wait_write);
     set!(task, wait_lock = 0);
     tasks::end(task, BUSY_WAIT);
+    no_longer_waits(slot_index, since);
     let Some(waited) = emit::elapsed(since, now) else { return };
     emit::duration(slot_index, WAIT + (write & 1), waited);
     let operation = operation::current(task, mm_around(lock), write != 0);
-    if let Some(entry) = slot(slot_index)
-        && (operation as usize) < OPERATION_COUNT
-    {
+    let Some(entry) = slot(slot_index) else { return };
+    if (operation as usize) < OPERATION_COUNT {
         add_u64(at!(entry, wait_ns[operation as usize]), waited);
     }
+    if write == 0 {
+        blame::spared(task, entry, since, now);
+    }
+    let holder = blame::waited(entry, operation, since, now);
     if waited >= params::record_wait_ns() {
-        emit::record(slot_index, WAIT + (write & 1), operation, since, waited);
+        emit::record(
+            ctx,
+            &Event {
+                slot: slot_index,
+                series: WAIT + (write & 1),
+                operation,
+                begin_ns: since,
+                duration_ns: waited,
+                detail: [u64::from(holder), 0, 0, 0, 0, 0],
+            },
+        );
     }
 }

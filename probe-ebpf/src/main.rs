@@ -3,6 +3,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod blame;
 mod emit;
 mod hooks;
 mod kernel;
@@ -11,12 +12,16 @@ mod log;
 mod maps;
 mod operation;
 mod params;
+mod places;
+mod range;
 mod rwsem;
+mod shootdown;
 mod slots;
 mod tasks;
 mod turn;
 mod userfault;
 mod window;
+mod write_fault;
 
 /// The kernel lends GPL-only helpers (clock, current task, probe reads) to programs that say so.
 #[unsafe(link_section = "license")]

@@ -14,6 +14,8 @@ use probe_common::{
     event::RING_BYTES,
     histogram::Row,
     lost,
+    range::{RANGES, Range},
+    series::BLOCKED,
     slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS},
     task::{TASKS, TaskState},
 };
@@ -24,6 +26,11 @@ static TASK_STATES: Array<TaskState> = Array::with_max_entries(TASKS, BPF_F_MMAP
 static MM_SLOTS: Array<MmSlot> = Array::with_max_entries(SLOTS, BPF_F_MMAPABLE);
 #[map]
 static HISTOGRAM_ROWS: Array<Row> = Array::with_max_entries(ROWS, BPF_F_MMAPABLE);
+#[map]
+static PAGE_TABLE_RANGES: Array<Range> = Array::with_max_entries(RANGES, BPF_F_MMAPABLE);
+/// Nanoseconds that tasks waited for mmap_lock, by waiter's and holder's operation.
+#[map]
+static BLOCKED_NS: Array<u64> = Array::with_max_entries(BLOCKED, BPF_F_MMAPABLE);
 #[map]
 static LOST: Array<u64> = Array::with_max_entries(lost::COUNTERS, BPF_F_MMAPABLE);
 /// When the last hook was attached, CLOCK_MONOTONIC nanoseconds; zero before.
@@ -61,6 +68,18 @@ pub(crate) fn row(index: u32) -> Option<*mut Row> {
     HISTOGRAM_ROWS.get_ptr_mut(index)
 }
 
+/// A 2 MiB range.
+#[inline(always)]
+pub(crate) fn range(index: u32) -> Option<*mut Range> {
+    PAGE_TABLE_RANGES.get_ptr_mut(index)
+}
+
+/// Time waited, by waiter's and holder's operation.
+#[inline(always)]
+pub(crate) fn blocked_ns(index: u32) -> Option<*mut u64> {
+    BLOCKED_NS.get_ptr_mut(index)
+}
+
 /// Counts one loss.
 #[inline(always)]
 pub(crate) fn count_lost(reason: u32) {
@@ -95,6 +114,16 @@ pub(crate) fn increment(counter: *mut u32) {
     unsafe {
         asm!("lock *(u32 *)({counter} + 0) += {value}",
             counter = in(reg) counter, value = in(reg) 1_u64, options(nostack));
+    }
+}
+
+/// Adds to a counter in a map.
+#[inline(always)]
+pub(crate) fn add_u32(counter: *mut u32, value: u64) {
+    // SAFETY: as in `add_u64`.
+    unsafe {
+        asm!("lock *(u32 *)({counter} + 0) += {value}",
+            counter = in(reg) counter, value = in(reg) value, options(nostack));
     }
 }
 

@@ -1,10 +1,12 @@
 //! Which rw_semaphores are an mm's mmap_lock, where no tracepoint says so. Knows what an mm_struct looks like from
 //! its lock, and nothing of what the lock's events mean.
 
+use core::ffi::c_void;
+
 use probe_common::{relocation::field, task::TaskState};
 
 use crate::{
-    kernel::{Raw, Reader, Remembering, current_mm, current_task},
+    kernel::{Raw, Reader, Remembering, Typed, current_mm, current_task},
     lock,
     maps::{get, set},
     params, slots, tasks,
@@ -43,33 +45,41 @@ fn is_mm(task: *mut TaskState, mm: u64) -> bool {
     owner != 0 && (owner == current_task() || Raw::u64::<{ field::TASK_MM }>(owner) == mm)
 }
 
+/// Whether others wait for a semaphore.
+#[inline(always)]
+fn is_contended(sem: u64) -> bool {
+    params::has_lock_count() != 0 && lock::has_waiters(Typed::u64::<{ field::RWSEM_COUNT }>(sem))
+}
+
 /// A semaphore was acquired, or was not.
 #[inline(always)]
-pub(crate) fn acquired(sem: u64, write: bool, success: bool, turn: Turn) {
+pub(crate) fn acquired(ctx: *mut c_void, sem: u64, write: bool, success: bool, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     let mm = lock::mm_around(number(task, sem));
     if is_mm(task, mm) {
-        lock::acquired_by::<Remembering>(task, mm, write, success, turn);
+        lock::acquired_by::<Remembering>(ctx, task, mm, write, success, turn);
     }
 }
 
 /// A semaphore is about to be released.
 #[inline(always)]
-pub(crate) fn released(sem: u64, write: bool, turn: Turn) {
+pub(crate) fn released(ctx: *mut c_void, sem: u64, write: bool, turn: Turn) {
     let found = tasks::find();
     let known = found.is_some();
     let Some(task) = found.or_else(tasks::current) else { return };
+    let contended = is_contended(sem);
     let mm = lock::mm_around(number(task, sem));
-    if !lock::released_by(task, mm, write) && turn == Turn::First && is_mm(task, mm) {
+    if !lock::released_by(ctx, task, mm, write, contended) && turn == Turn::First && is_mm(task, mm) {
         lock::count_orphan(mm, known);
     }
 }
 
 /// A semaphore held for write is about to be held for read.
 #[inline(always)]
-pub(crate) fn downgraded(sem: u64) {
+pub(crate) fn downgraded(ctx: *mut c_void, sem: u64) {
     let Some(task) = tasks::find() else { return };
-    lock::downgraded_by(task, lock::mm_around(number(task, sem)));
+    let contended = is_contended(sem);
+    lock::downgraded_by(ctx, task, lock::mm_around(number(task, sem)), contended);
 }
 
 /// An acquisition left the fast path: it spins, or blocks.
@@ -85,7 +95,7 @@ pub(crate) fn wait_begin(sem: u64, write: bool, turn: Turn) {
 
 /// The slow path was left.
 #[inline(always)]
-pub(crate) fn wait_end(sem: u64, turn: Turn) {
+pub(crate) fn wait_end(ctx: *mut c_void, sem: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    lock::wait_end(number(task, sem), turn);
+    lock::wait_end(ctx, number(task, sem), turn);
 }

@@ -68,6 +68,7 @@ fn claim(id: u64) -> Option<*mut TaskState> {
         if get!(entry, busy) == 0 {
             set!(entry, id = id);
             clear(entry);
+            set!(entry, index = (id as u32).wrapping_add(way * STRIDE) & (TASKS - 1));
             return Some(entry);
         }
         way += 1;
@@ -89,6 +90,10 @@ fn clear(entry: *mut TaskState) {
     set!(entry, inline_since_ns = 0);
     set!(entry, inline_end_ns = 0);
     set!(entry, inline_slot = NO_SLOT);
+    set!(entry, inline_place = 0);
+    set!(entry, change_since_ns = 0);
+    set!(entry, wp_vmf = 0);
+    set!(entry, shootdown_since_ns = 0);
     set!(entry, holds[0].mm = 0);
     set!(entry, holds[1].mm = 0);
     set!(entry, windows[0].tlb = 0);

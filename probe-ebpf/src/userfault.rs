@@ -1,20 +1,23 @@
 //! userfaultfd: faults waiting for a handler, and the handler's ioctls.
 
+use core::ffi::c_void;
+
 use aya_ebpf::bindings::BPF_NOEXIST;
 use probe_common::{
     lost,
     relocation::field,
     series::{FAULT, IOCTL, IOCTL_NRS, IOCTL_OTHER, OP_FAULT},
-    slot::ErrorKey,
+    slot::{ErrorKey, FAULT_PLACES},
     task::{BUSY_FAULT, BUSY_IOCTL},
 };
 
 use crate::{
-    emit,
-    kernel::{Reader, now_ns},
+    emit::{self, Event},
+    kernel::{Reader, now_ns, opaque},
     maps::{UFFD_ERRORS, add_u64, at, count_lost, get, increment, set, slot},
     params, slots, tasks,
     turn::Turn,
+    write_fault,
 };
 
 /// VM_UFFD_MISSING and VM_UFFD_WP, include/linux/mm.h, the same from 5.10 on; VM_UFFD_MINOR (5.13) has moved since.
@@ -28,6 +31,7 @@ pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64, turn: Turn) {
     if turn != Turn::First && get!(task, fault_since_ns) != 0 {
         return;
     }
+    write_fault::handed_over(task);
     let vma = R::u64::<{ field::VM_FAULT_VMA }>(vmf);
     let slot_index = slots::of::<R>(task, R::u64::<{ field::VMA_MM }>(vma));
     if get!(task, fault_since_ns) != 0 {
@@ -43,15 +47,22 @@ pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64, turn: Turn) {
     set!(task, fault_slot = slot_index);
     set!(task, fault_reason = reason);
     tasks::begin(task, BUSY_FAULT);
+    let page = R::u64::<{ field::VM_FAULT_ADDRESS }>(vmf) & !0xfff;
+    set!(task, fault_page = page);
     if let Some(entry) = slot(slot_index) {
         increment(at!(entry, faults_begun));
+        let place = opaque(page >> 12) as usize & (FAULT_PLACES - 1);
+        if get!(entry, fault_pages[place]) == page {
+            increment(at!(entry, refaults));
+        }
+        set!(entry, fault_pages[place] = page);
     }
     set!(task, fault_since_ns = now_ns());
 }
 
 /// handle_userfault returned: the fault was resolved, or given up.
 #[inline(always)]
-pub(crate) fn fault_end(turn: Turn) {
+pub(crate) fn fault_end(ctx: *mut c_void, turn: Turn) {
     let now = now_ns();
     let orphan = |known| turn.count_orphan(known, lost::FAULT_OLDER_THAN_ATTACH, lost::FAULT_END_WITHOUT_BEGIN);
     let Some(task) = tasks::find() else { return orphan(false) };
@@ -69,13 +80,23 @@ pub(crate) fn fault_end(turn: Turn) {
     let series = FAULT + (get!(task, fault_reason) & 3);
     emit::duration(slot_index, series, waited);
     if waited >= params::record_fault_ns() {
-        emit::record(slot_index, series, OP_FAULT, since, waited);
+        emit::record(
+            ctx,
+            &Event {
+                slot: slot_index,
+                series,
+                operation: OP_FAULT,
+                begin_ns: since,
+                duration_ns: waited,
+                detail: [get!(task, fault_page), 0, 0, 0, 0, 0],
+            },
+        );
     }
 }
 
-/// userfaultfd_ioctl began.
+/// userfaultfd_ioctl began, on the userfaultfd of `mm`.
 #[inline(always)]
-pub(crate) fn ioctl_begin(cmd: u64, turn: Turn) {
+pub(crate) fn ioctl_begin(cmd: u64, mm: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     if turn != Turn::First && get!(task, ioctl_since_ns) != 0 {
         return;
@@ -85,7 +106,13 @@ pub(crate) fn ioctl_begin(cmd: u64, turn: Turn) {
     }
     set!(task, ioctl_cmd = cmd as u32);
     tasks::begin(task, BUSY_IOCTL);
-    set!(task, ioctl_since_ns = now_ns());
+    let now = now_ns();
+    set!(task, ioctl_since_ns = now);
+    if let Some(index) = slots::known(mm)
+        && let Some(entry) = slot(index)
+    {
+        set!(entry, uffd_ioctl_ns = now);
+    }
 }
 
 /// userfaultfd_ioctl returned. The time is charged to the mm of the task that asked.

@@ -1,21 +1,27 @@
 //! Pending-flush windows and TLB flushes: what they mean. Knows nothing of how the events are hooked.
 
+use core::ffi::c_void;
+
 use probe_common::{
+    event::STALE_WINDOW,
     lost,
     relocation::field,
     series::{
-        FLUSH_FULL, FLUSH_PAGE, FLUSH_RANGE, INNER, OP_EXEC, OP_EXIT, OP_KTHREAD, OP_MPROTECT, OUTER, PATH_EXIT,
-        PATH_MPROTECT, PATH_NUMA, PATH_OTHER, PATH_SOFT_DIRTY, PATH_UFFD_UNWP, PATH_UFFD_WP, PATH_ZAP, PATHS,
+        ESCALATED_NESTED, ESCALATED_RECLAIM, FLUSH_FULL, FLUSH_PAGE, FLUSH_RANGE, INNER, OP_EXEC, OP_EXIT, OP_KTHREAD,
+        OP_MPROTECT, OP_UFFD_IOCTL, OUTER, PATH_EXIT, PATH_MPROTECT, PATH_NUMA, PATH_OTHER, PATH_SOFT_DIRTY,
+        PATH_UFFD_UNWP, PATH_UFFD_WP, PATH_ZAP, PATHS,
     },
+    slot::MmSlot,
     task::{BUSY_CONTEXT, BUSY_WINDOW, NO_SLOT, TaskState},
 };
 
 use crate::{
-    emit,
-    kernel::{Reader, current_mm, now_ns},
+    emit::{self, Event},
+    kernel::{Raw, Reader, current_mm, current_switches, now_ns},
     maps::{add_u64, at, count_lost, get, increment, set, slot},
-    operation, params, slots, tasks,
+    operation, params, places, range, slots, tasks,
     turn::Turn,
+    write_fault,
 };
 
 /// How a gather began.
@@ -47,6 +53,7 @@ pub(crate) fn open<R: Reader>(tlb: u64, mm: u64, gather: Gather, turn: Turn) {
         drop_window::<0>(task, lost::WINDOW_OVERWRITTEN);
     }
     if get!(task, windows[0].tlb) == 0 {
+        set!(task, shootdowns_ns = 0);
         return open_in::<R, 0>(task, tlb, mm, gather);
     }
     if get!(task, windows[1].tlb) != 0 {
@@ -62,6 +69,7 @@ fn drop_window<const I: usize>(task: *mut TaskState, reason: u32) {
     set!(task, windows[I].tlb = 0);
     tasks::end(task, BUSY_WINDOW << I);
     if let Some(entry) = slot(get!(task, windows[I].slot)) {
+        places::give_back(entry, task, get!(task, windows[I].place));
         increment(at!(entry, windows_closed));
     }
 }
@@ -75,8 +83,14 @@ fn open_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64, mm: u64, g
     set!(task, windows[I].path = path);
     set!(task, windows[I].inner_since_ns = 0);
     set!(task, windows[I].inner_end_ns = 0);
+    set!(task, windows[I].end = 0);
+    set!(task, windows[I].met = 0);
+    let (yields, preemptions) = current_switches();
+    set!(task, windows[I].yields = yields);
+    set!(task, windows[I].preemptions = preemptions);
     tasks::begin(task, BUSY_WINDOW << I);
     if let Some(entry) = slot(slot_index) {
+        set!(task, windows[I].place = places::take(entry, task));
         increment(at!(entry, windows_opened));
     }
     let now = now_ns();
@@ -141,23 +155,74 @@ fn path_of(cp_flags: u64) -> u32 {
     }
 }
 
-/// Page-table entries of a range are about to change under an open gather.
-#[inline(always)]
-pub(crate) fn change_protection(tlb: u64, cp_flags: u64) {
-    let Some(task) = tasks::find() else { return };
-    if get!(task, windows[0].tlb) == tlb {
-        change_in::<0>(task, cp_flags);
-    } else if get!(task, windows[1].tlb) == tlb {
-        change_in::<1>(task, cp_flags);
-    }
+/// A protection change, as change_protection is told it, or its stand-ins.
+#[derive(Clone, Copy)]
+pub(crate) struct Change {
+    /// First byte.
+    pub(crate) start: u64,
+    /// First byte behind.
+    pub(crate) end: u64,
+    pub(crate) cp_flags: u64,
+    /// Flags of the VMA, the new ones already.
+    pub(crate) vma_flags: u64,
 }
 
+/// VM_WRITE, include/linux/mm.h.
+const VM_WRITE: u64 = 2;
+
+/// Whether pages may be written after a change; those of userfaultfd's un-protection by the next fault, or at once.
 #[inline(always)]
-fn change_in<const I: usize>(task: *mut TaskState, cp_flags: u64) {
-    set!(task, windows[I].path = path_of(cp_flags) + 1);
-    if get!(task, windows[I].inner_since_ns) == 0 {
-        set!(task, windows[I].inner_since_ns = now_ns());
+fn is_writable(path: u32, vma_flags: u64) -> bool {
+    path == PATH_UFFD_UNWP || path == PATH_MPROTECT && vma_flags & VM_WRITE != 0
+}
+
+/// Page-table entries of a range are about to change under an open gather.
+#[inline(always)]
+pub(crate) fn change_protection(tlb: u64, change: Change, turn: Turn) {
+    let Some(task) = tasks::find() else { return };
+    let seen = get!(task, change_seen) != 0;
+    set!(task, change_seen = turn.mark());
+    if turn != Turn::First && seen {
+        return;
     }
+    let slot_index = if get!(task, windows[0].tlb) == tlb {
+        change_in::<0>(task, change)
+    } else if get!(task, windows[1].tlb) == tlb {
+        change_in::<1>(task, change)
+    } else {
+        return;
+    };
+    let path = path_of(change.cp_flags);
+    range::changed(slot_index, change.start, change.end, is_writable(path, change.vma_flags));
+}
+
+/// Notes a change in a window; the slot of its mm.
+
+#[inline(always)]
+fn change_in<const I: usize>(task: *mut TaskState, change: Change) -> u32 {
+    let path = path_of(change.cp_flags);
+    let now = now_ns();
+    if get!(task, windows[I].inner_since_ns) == 0 {
+        set!(task, windows[I].inner_since_ns = now);
+    }
+    if get!(task, windows[I].end) == 0 {
+        set!(task, windows[I].start = change.start);
+    }
+    // VMAs come in the order of their addresses.
+    set!(task, windows[I].end = change.end);
+    set!(task, windows[I].path = path + 1);
+    if path == PATH_MPROTECT {
+        count_vma(task, now);
+    }
+    get!(task, windows[I].slot)
+}
+
+/// One more VMA of an mprotect.
+#[inline(always)]
+fn count_vma(task: *mut TaskState, now: u64) {
+    let vmas = if get!(task, change_since_ns) == 0 { 0 } else { get!(task, change_vmas) };
+    set!(task, change_vmas = vmas + 1);
+    set!(task, change_since_ns = now);
 }
 
 /// tlb_single_page_flush_ceiling, arch/x86/mm/tlb.c: a longer range is flushed as a whole. A debugfs file can change
@@ -166,7 +231,7 @@ const SINGLE_PAGE_FLUSH_CEILING: u64 = 33;
 
 /// A flush is complete.
 #[inline(always)]
-pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64, stride_shift: u64, turn: Turn) {
+pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64, stride_shift: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     let seen = get!(task, flush_seen) != 0;
     set!(task, flush_seen = turn.mark());
@@ -185,14 +250,25 @@ pub(crate) fn flushed<R: Reader>(mm: u64, start: u64, end: u64, stride_shift: u6
         FLUSH_RANGE
     };
     increment(at!(entry, flushes[kind]));
-    if kind != FLUSH_FULL {
+    if kind == FLUSH_FULL {
+        increment(at!(entry, full_flushes));
+        if gathering {
+            escalated(task, entry, slot_index);
+        }
+    } else {
         let pages = end.wrapping_sub(start) >> (stride_shift & 63);
         if pages <= SINGLE_PAGE_FLUSH_CEILING {
             add_u64(at!(entry, flush_pages), pages);
         }
+        if kind == FLUSH_PAGE {
+            range::flushed(slot_index, start, end);
+            if get!(task, wp_vmf) != 0 {
+                write_fault::flushed(task, slot_index, start);
+            }
+        }
     }
     if is_inline {
-        inline_flushed(task, slot_index, kind == FLUSH_FULL);
+        inline_flushed(ctx, task, slot_index, kind == FLUSH_FULL);
     }
 }
 
@@ -208,24 +284,74 @@ fn flushed_in<const I: usize>(task: *mut TaskState, slot_index: u32) -> bool {
     true
 }
 
+/// A full flush inside a gather. One of a gather that tears the mm down is none that grew; of the others, tlb_finish_mmu says
+/// so in the gather itself, and who flushes before it has met reclaim's outstanding flushes.
+#[inline(always)]
+fn escalated(task: *mut TaskState, entry: *mut MmSlot, slot_index: u32) {
+    let second = get!(task, windows[1].tlb) != 0 && get!(task, windows[1].slot) == slot_index;
+    let (tlb, path) = if second {
+        (get!(task, windows[1].tlb), get!(task, windows[1].path))
+    } else {
+        (get!(task, windows[0].tlb), get!(task, windows[0].path))
+    };
+    if path == PATH_EXIT + 1 {
+        return;
+    }
+    if Raw::u64::<{ field::MMU_GATHER_END }>(tlb) != u64::MAX {
+        increment(at!(entry, escalated[ESCALATED_RECLAIM as usize]));
+        return;
+    }
+    let (start, end) = if second {
+        (get!(task, windows[1].start), get!(task, windows[1].end))
+    } else {
+        (get!(task, windows[0].start), get!(task, windows[0].end))
+    };
+    if end == 0 {
+        // What it had gathered is forgotten by now.
+        increment(at!(entry, escalated[ESCALATED_NESTED as usize + 2]));
+        return;
+    }
+    if places::overlap(task, entry, slot_index, start, end, false).is_any {
+        increment(at!(entry, escalated[ESCALATED_NESTED as usize + 1]));
+    } else {
+        increment(at!(entry, escalated[ESCALATED_NESTED as usize]));
+    }
+}
+
 /// An mmu_gather ended; the flush, if there was one, is complete and no longer pending.
 #[inline(always)]
-pub(crate) fn close<R: Reader>(tlb: u64, turn: Turn) {
+pub(crate) fn close<R: Reader>(ctx: *mut c_void, tlb: u64, turn: Turn) {
     let found = tasks::find();
     let known = found.is_some();
     if let Some(task) = found {
+        all_flushed(task, tlb);
         if get!(task, windows[0].tlb) == tlb {
-            return close_in::<R, 0>(task, tlb);
+            return close_in::<R, 0>(ctx, task, tlb);
         }
         if get!(task, windows[1].tlb) == tlb {
-            return close_in::<R, 1>(task, tlb);
+            return close_in::<R, 1>(ctx, task, tlb);
         }
     }
     turn.count_orphan(known, lost::WINDOW_OLDER_THAN_ATTACH, lost::WINDOW_CLOSE_WITHOUT_OPEN);
 }
 
+/// What a gather announced to change is flushed, if it was changed.
 #[inline(always)]
-fn close_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64) {
+fn all_flushed(task: *mut TaskState, tlb: u64) {
+    let (slot_index, start, end) = if get!(task, windows[0].tlb) == tlb {
+        (get!(task, windows[0].slot), get!(task, windows[0].start), get!(task, windows[0].end))
+    } else if get!(task, windows[1].tlb) == tlb {
+        (get!(task, windows[1].slot), get!(task, windows[1].start), get!(task, windows[1].end))
+    } else {
+        return;
+    };
+    if end != 0 {
+        range::flushed(slot_index, start, end);
+    }
+}
+
+#[inline(always)]
+fn close_in<R: Reader, const I: usize>(ctx: *mut c_void, task: *mut TaskState, tlb: u64) {
     let now = now_ns();
     let slot_index = get!(task, windows[I].slot);
     let since = get!(task, windows[I].since_ns);
@@ -237,7 +363,9 @@ fn close_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64) {
         return;
     }
     let Some(entry) = slot(slot_index) else { return };
+    places::give_back(entry, task, get!(task, windows[I].place));
     increment(at!(entry, windows_closed));
+    let (first_byte, end_byte) = (get!(task, windows[I].start), get!(task, windows[I].end));
     compare_pending::<R>(R::u64::<{ field::MMU_GATHER_MM }>(tlb), slot_index, false, now);
     if known == PATH_EXIT + 1 {
         // Only exit_mmap gathers a full mm, and nothing is gathered after it.
@@ -246,8 +374,28 @@ fn close_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64) {
     let Some(open) = emit::elapsed(since, now) else { return };
     emit::duration(slot_index, OUTER + path, open);
     if open >= params::record_window_ns() {
-        let operation = operation::current(task, get!(entry, mm), false);
-        emit::record(slot_index, OUTER + path, operation, since, open);
+        let (yields, preemptions) = current_switches();
+        emit::record(
+            ctx,
+            &Event {
+                slot: slot_index,
+                series: OUTER + path,
+                operation: operation::current(task, get!(entry, mm), false),
+                begin_ns: since,
+                duration_ns: open,
+                detail: [
+                    u64::from(yields.wrapping_sub(get!(task, windows[I].yields))),
+                    u64::from(preemptions.wrapping_sub(get!(task, windows[I].preemptions))),
+                    first_byte,
+                    end_byte,
+                    get!(task, shootdowns_ns),
+                    0,
+                ],
+            },
+        );
+    }
+    if get!(task, windows[I].met) != 0 {
+        tell_met(ctx, slot_index, path, since, open, first_byte, end_byte);
     }
     let inner_end = get!(task, windows[I].inner_end_ns);
     if inner_end != 0
@@ -255,6 +403,22 @@ fn close_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64) {
     {
         emit::duration(slot_index, INNER + path, inner);
     }
+}
+
+/// A window that a write fault met is closed: who had it open, and where.
+#[inline(always)]
+fn tell_met(ctx: *mut c_void, slot_index: u32, path: u32, since: u64, open: u64, start: u64, end: u64) {
+    emit::record(
+        ctx,
+        &Event {
+            slot: slot_index,
+            series: STALE_WINDOW,
+            operation: OP_UFFD_IOCTL,
+            begin_ns: since,
+            duration_ns: open,
+            detail: [start, end, u64::from(path), 0, 0, 0],
+        },
+    );
 }
 
 /// Path of a window in which no protection changed.
@@ -271,38 +435,87 @@ fn path_of_operation(task: *mut TaskState) -> u32 {
 /// A function began that gives its path to the windows opened inside it, or changes page tables of `slot_index` (if it
 /// is known already) without a gather.
 #[inline(always)]
-pub(crate) fn enter_context(path: u32, slot_index: u32, turn: Turn) {
+pub(crate) fn enter_context(path: u32, slot_index: u32, start: u64, end: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     if turn != Turn::First && get!(task, context_path) == path + 1 {
         return;
     }
     set!(task, context_path = path + 1);
-    set!(task, inline_slot = slot_index);
+    set!(task, inline_slot = NO_SLOT);
     set!(task, inline_end_ns = 0);
+    set!(task, inline_start = start);
+    set!(task, inline_end = end);
+    set!(task, inline_place = 0);
+    set!(task, inline_met = 0);
+    set!(task, shootdowns_ns = 0);
     let is_inline = path == PATH_SOFT_DIRTY || params::inline_changes() != 0;
-    set!(task, inline_since_ns = if is_inline { now_ns() } else { 0 });
+    let now = now_ns();
+    set!(task, inline_since_ns = if is_inline { now } else { 0 });
     tasks::begin(task, BUSY_CONTEXT);
+    if slot_index != NO_SLOT {
+        inline_announced(task, slot_index, now);
+    }
 }
 
-/// As [`enter_context`], where the VMA that will change is known.
+/// As [`enter_context`], where the VMA that will change is known, and its flags.
 #[inline(always)]
-pub(crate) fn enter_context_of<R: Reader>(path: u32, mm: u64, turn: Turn) {
+pub(crate) fn enter_context_of<R: Reader>(path: u32, mm: u64, change: Change, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     let slot_index = slots::of::<R>(task, mm);
-    enter_context(path, slot_index, turn);
+    set!(task, inline_writable = u32::from(is_writable(path, change.vma_flags)));
+    enter_context(path, slot_index, change.start, change.end, turn);
+}
+
+/// The mm of an inline window is known: others may find it.
+#[inline(always)]
+fn inline_announced(task: *mut TaskState, slot_index: u32, now: u64) {
+    set!(task, inline_slot = slot_index);
+    if get!(task, inline_since_ns) == 0 {
+        return;
+    }
+    set!(task, inline_since_ns = now);
+    if get!(task, inline_place) == 0
+        && let Some(entry) = slot(slot_index)
+    {
+        set!(task, inline_place = places::take(entry, task));
+    }
+    if params::inline_changes() == 0 {
+        return;
+    }
+    let path = get!(task, context_path) - 1;
+    if path == PATH_MPROTECT {
+        count_vma(task, now);
+    }
+    if path != PATH_SOFT_DIRTY {
+        let writable = path == PATH_UFFD_UNWP || path == PATH_MPROTECT && get!(task, inline_writable) != 0;
+        range::changed(slot_index, get!(task, inline_start), get!(task, inline_end), writable);
+    }
 }
 
 /// That function ended; `changed` tells whether it went as far as changing page tables.
 #[inline(always)]
-pub(crate) fn leave_context(changed: bool) {
+pub(crate) fn leave_context(ctx: *mut c_void, changed: bool) {
     let Some(task) = tasks::find() else { return };
     let path = get!(task, context_path);
-    if changed && path != 0 && get!(task, inline_since_ns) != 0 {
-        inline_closed(task, path - 1);
+    if path != 0 && get!(task, inline_since_ns) != 0 {
+        if changed {
+            inline_closed(ctx, task, path - 1);
+        } else {
+            inline_forgotten(task);
+        }
     }
     set!(task, context_path = 0);
     set!(task, inline_since_ns = 0);
     tasks::end(task, BUSY_CONTEXT);
+}
+
+/// Nobody can find the inline window any more.
+#[inline(always)]
+fn inline_forgotten(task: *mut TaskState) {
+    if let Some(entry) = slot(get!(task, inline_slot)) {
+        places::give_back(entry, task, get!(task, inline_place));
+    }
+    set!(task, inline_place = 0);
 }
 
 /// mmap_lock was acquired inside such a function. What is counted inline is counted under that lock, so the time
@@ -310,15 +523,14 @@ pub(crate) fn leave_context(changed: bool) {
 #[inline(always)]
 pub(crate) fn locked(task: *mut TaskState, slot_index: u32, write: bool, now: u64) {
     if get!(task, inline_since_ns) != 0 && write == (get!(task, context_path) == PATH_SOFT_DIRTY + 1) {
-        set!(task, inline_since_ns = now);
-        set!(task, inline_slot = slot_index);
+        inline_announced(task, slot_index, now);
     }
 }
 
 /// A flush inside such a function. clear_refs ends with one of the whole mm, and only where it was about soft-dirty;
 /// what change_protection counts itself ends with its last flush.
 #[inline(always)]
-fn inline_flushed(task: *mut TaskState, slot_index: u32, is_full: bool) {
+fn inline_flushed(ctx: *mut c_void, task: *mut TaskState, slot_index: u32, is_full: bool) {
     let known = get!(task, inline_slot);
     if known != NO_SLOT && known != slot_index {
         return;
@@ -326,21 +538,26 @@ fn inline_flushed(task: *mut TaskState, slot_index: u32, is_full: bool) {
     set!(task, inline_slot = slot_index);
     set!(task, inline_end_ns = now_ns());
     if is_full && get!(task, context_path) == PATH_SOFT_DIRTY + 1 {
-        inline_closed(task, PATH_SOFT_DIRTY);
+        inline_closed(ctx, task, PATH_SOFT_DIRTY);
     }
 }
 
 /// A window that the kernel counts with inline helpers: from the lock, or the entry of the function that holds it
 /// already, to the return of the last flush, or of the function if nothing was to be flushed.
 #[inline(always)]
-fn inline_closed(task: *mut TaskState, path: u32) {
+fn inline_closed(ctx: *mut c_void, task: *mut TaskState, path: u32) {
     let since = get!(task, inline_since_ns);
     let flushed = get!(task, inline_end_ns);
     let slot_index = get!(task, inline_slot);
+    inline_forgotten(task);
     set!(task, inline_since_ns = 0);
     let Some(entry) = slot(slot_index) else { return };
     if path as usize >= PATHS.len() {
         return;
+    }
+    let (start, end) = (get!(task, inline_start), get!(task, inline_end));
+    if path != PATH_SOFT_DIRTY && params::inline_changes() != 0 {
+        range::flushed(slot_index, start, end);
     }
     let Some(open) = emit::elapsed(since, if flushed != 0 { flushed } else { now_ns() }) else { return };
     emit::duration(slot_index, OUTER + path, open);
@@ -348,8 +565,20 @@ fn inline_closed(task: *mut TaskState, path: u32) {
         emit::duration(slot_index, INNER + path, open);
     }
     if open >= params::record_window_ns() {
-        let operation = operation::current(task, get!(entry, mm), true);
-        emit::record(slot_index, OUTER + path, operation, since, open);
+        emit::record(
+            ctx,
+            &Event {
+                slot: slot_index,
+                series: OUTER + path,
+                operation: operation::current(task, get!(entry, mm), true),
+                begin_ns: since,
+                duration_ns: open,
+                detail: [0, 0, start, end, get!(task, shootdowns_ns), 0],
+            },
+        );
+    }
+    if get!(task, inline_met) != 0 {
+        tell_met(ctx, slot_index, path, since, open, start, end);
     }
 }
 

@@ -143,6 +143,10 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
         (params::HAS_STACK_REGS, u32::from(plan.has_stack_regs)),
         (params::INLINE_CHANGES, u32::from(plan.inline_changes)),
         (params::HAS_PENDING, u32::from(plan.has_pending)),
+        (params::HAS_TASK_TIMES, u32::from(plan.has_task_times)),
+        (params::HAS_LOCK_COUNT, u32::from(plan.has_lock_count)),
+        (params::OWN_TGID, std::process::id()),
+        (params::PROCESSORS, processors()),
     ];
     let mut loader = EbpfLoader::new();
     loader
@@ -160,6 +164,11 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
     #[cfg(feature = "probe-log")]
     start_probe_log(&mut ebpf);
     Ok(Loaded { ebpf, btf: Some(btf), programs: BTreeMap::new() })
+}
+
+/// Processors that this kernel could have.
+fn processors() -> u32 {
+    aya::util::nr_cpus().ok().and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::MAX)
 }
 
 /// Attaches what can be attached: the state of each hook of [`HOOKS`], in its order.

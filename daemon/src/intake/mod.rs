@@ -23,9 +23,10 @@ use probe_common::{
     event::{RING_BYTES, Record},
     histogram::Row,
     lost,
-    series::COUNT as SERIES,
-    slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS, STATE_DEAD, STATE_EXEC, STATE_FREE},
-    task::{TASKS, TaskState},
+    range::{RANGES, Range},
+    series::{BLOCKED, COUNT as SERIES},
+    slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS, STATE_DEAD, STATE_EXEC, STATE_FREE, WINDOW_PLACES},
+    task::{BUSY_FAULT, TASKS, TaskState},
 };
 use zerocopy::{FromBytes as _, FromZeros as _};
 
@@ -54,6 +55,13 @@ const TASK_LOOKS: u64 = 16;
 const STATE_WORD: usize = offset_of!(MmSlot, state) / 8;
 const SERIES_WORD: usize = offset_of!(Row, series) / 8;
 const BUSY_WORD: usize = offset_of!(TaskState, busy) / 8;
+/// The word in which a task's userfault begins, and that of its mm's slot.
+const FAULT_SINCE_WORD: usize = offset_of!(TaskState, fault_since_ns) / 8;
+const FAULT_SLOT_WORD: usize = offset_of!(TaskState, fault_slot) / 8;
+const _: () = assert!(offset_of!(TaskState, fault_slot) % 8 == 0, "the lower half");
+/// The first word of the places of open windows, two in each.
+const PLACES_WORD: usize = offset_of!(MmSlot, open_windows) / 8;
+const _: () = assert!(offset_of!(MmSlot, open_windows) % 8 == 0, "two places in a word");
 /// The word that holds the count of closed windows, and where in it.
 const CLOSED_WORD: usize = offset_of!(MmSlot, windows_closed) / 8;
 const CLOSED_SHIFT: usize = offset_of!(MmSlot, windows_closed) % 8 * 8;
@@ -69,6 +77,19 @@ pub struct MmObservation {
     pub owner: Option<Owner>,
     /// What was added.
     pub counts: Counts,
+    /// Beginning of the oldest userfault in flight, CLOCK_MONOTONIC nanoseconds.
+    pub fault_since_ns: Option<u64>,
+    /// When a userfaultfd of it was last asked for something, CLOCK_MONOTONIC nanoseconds.
+    pub uffd_ioctl_ns: Option<u64>,
+}
+
+/// A single event, and whose mm it happened in.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The event.
+    pub record: Record,
+    /// None if its mm found no slot, or is gone for so long that the slot has another.
+    pub owner: Option<Owner>,
 }
 
 /// Whose mm it is, as the kernel side saw it.
@@ -110,8 +131,11 @@ pub struct Observation {
     pub tables: Vec<TableFigures>,
     /// What the kernel says of each attached program.
     pub programs: BTreeMap<&'static str, ProgramFigures>,
+    /// Nanoseconds waited for mmap_lock since the start, by waiter's and holder's operation
+    /// (`probe_common::series::BLOCKED`).
+    pub blocked_ns: Vec<u64>,
     /// Single events over their thresholds.
-    pub records: Vec<Record>,
+    pub records: Vec<Told>,
 }
 
 /// The kernel side's maps.
@@ -120,6 +144,7 @@ pub struct Intake {
     rows: Mapping<Row>,
     tasks: Mapping<TaskState>,
     lost: Mapping<u64>,
+    blocked_ns: Mapping<u64>,
     attached_ns: Mapping<u64>,
     index: HashMap<MapData, u64, u32>,
     errors: HashMap<MapData, [u8; 8], u64>,
@@ -157,6 +182,7 @@ impl Intake {
             rows,
             tasks: mapped(ebpf, "TASK_STATES", TASKS)?,
             lost: mapped(ebpf, "LOST", lost::COUNTERS)?,
+            blocked_ns: mapped(ebpf, "BLOCKED_NS", BLOCKED)?,
             attached_ns: mapped(ebpf, "ATTACHED_NS", 1)?,
             index: typed(ebpf, "MM_INDEX")?,
             errors: typed(ebpf, "UFFD_ERRORS")?,
@@ -210,6 +236,8 @@ impl Intake {
         let (mut counts, dead) = self.look_at_slots();
         self.look_at_rows(&mut counts);
         self.look_at_errors(&mut counts);
+        // Before slots are freed: a record may be of one that is.
+        let records = self.drain();
         let mms = self.name(counts);
         self.looks += 1;
         if self.looks.is_multiple_of(TASK_LOOKS) {
@@ -225,7 +253,8 @@ impl Intake {
             pending_mismatches: self.lost.read(lost::PENDING_MISMATCH),
             tables: self.table_figures(),
             programs: programs::read(Path::new("/proc/self/fdinfo"), &self.programs),
-            records: self.drain(),
+            blocked_ns: (0..BLOCKED).map(|n| self.blocked_ns.read(n)).collect(),
+            records,
         }
     }
 
@@ -322,6 +351,19 @@ impl Intake {
     fn close_windows(&self, task: &TaskState) {
         for window in task.windows.iter().filter(|window| window.tlb != 0 && window.slot < SLOTS) {
             self.slots.add_to_word(window.slot, CLOSED_WORD, 1 << CLOSED_SHIFT);
+            self.give_back(window.slot, window.place, task.index);
+        }
+        if task.inline_since_ns != 0 && task.inline_slot < SLOTS {
+            self.give_back(task.inline_slot, task.inline_place, task.index);
+        }
+    }
+
+    /// Others need not look for a window there any more.
+    fn give_back(&self, slot: u32, place: u32, task: u32) {
+        let Some(place) = (place as usize).checked_sub(1).filter(|place| *place < WINDOW_PLACES) else { return };
+        let (word, shift) = (PLACES_WORD + place / 2, place % 2 * 32);
+        if (self.slots.read_word(slot, word) >> shift) as u32 == task + 1 {
+            self.slots.add_to_word(slot, word, (u64::from(task + 1) << shift).wrapping_neg());
         }
     }
 
@@ -364,17 +406,39 @@ impl Intake {
 
     /// Puts names to what was counted. Own activity is left out.
     fn name(&self, counts: BTreeMap<u32, Counts>) -> Vec<MmObservation> {
+        let faults = self.faults_in_flight();
         counts
             .into_iter()
-            .filter(|(_, counts)| !counts.is_empty())
+            .filter(|(index, counts)| !counts.is_empty() || faults.contains_key(index))
             .filter_map(|(index, counts)| {
                 if index == 0 {
-                    return Some(MmObservation { owner: None, counts });
+                    return Some(MmObservation { owner: None, counts, fault_since_ns: None, uffd_ioctl_ns: None });
                 }
                 let slot = self.slots.read(index);
-                (slot.tgid != self.own_tgid).then(|| MmObservation { owner: Some(owner(&slot)), counts })
+                (slot.tgid != self.own_tgid).then(|| MmObservation {
+                    owner: Some(owner(&slot)),
+                    counts,
+                    fault_since_ns: faults.get(&index).copied(),
+                    uffd_ioctl_ns: Some(slot.uffd_ioctl_ns).filter(|&ns| ns != 0),
+                })
             })
             .collect()
+    }
+
+    /// The beginning of the oldest userfault in flight, by slot.
+    fn faults_in_flight(&self) -> BTreeMap<u32, u64> {
+        let mut oldest = BTreeMap::new();
+        for index in 0..self.tasks.len() {
+            if self.tasks.read_word(index, BUSY_WORD) as u32 & BUSY_FAULT == 0 {
+                continue;
+            }
+            let since = self.tasks.read_word(index, FAULT_SINCE_WORD);
+            if since != 0 {
+                let slot = self.tasks.read_word(index, FAULT_SLOT_WORD) as u32;
+                oldest.entry(slot).and_modify(|known: &mut u64| *known = since.min(*known)).or_insert(since);
+            }
+        }
+        oldest
     }
 
     fn table_figures(&self) -> Vec<TableFigures> {
@@ -389,22 +453,25 @@ impl Intake {
             table("mm_slots", Some(u64::from(self.slots_in_use)), SLOTS, size_of::<MmSlot>()),
             table("histogram_rows", Some(u64::from(self.rows_in_use)), ROWS, size_of::<Row>()),
             table("task_states", Some(busy as u64), TASKS, size_of::<TaskState>()),
+            table("page_table_ranges", None, RANGES, size_of::<Range>()),
             table("uffd_errors", Some(self.error_books.len() as u64), ERRORS, size_of::<ErrorKey>() + 8),
             table("records", None, RING_BYTES, 1),
         ]
     }
 
     /// Takes all records out of the ring. Own activity is left out here too.
-    fn drain(&mut self) -> Vec<Record> {
-        let mut records = Vec::new();
+    fn drain(&mut self) -> Vec<Told> {
+        let mut told = Vec::new();
         while let Some(item) = self.records.next() {
             if let Ok(record) = Record::read_from_bytes(&item)
                 && record.tgid != self.own_tgid
             {
-                records.push(record);
+                let slot = (record.slot != 0 && record.slot < SLOTS).then(|| self.slots.read(record.slot));
+                let owner = slot.filter(|slot| slot.born_ns == record.slot_born_ns).map(|slot| owner(&slot));
+                told.push(Told { record, owner });
             }
         }
-        records
+        told
     }
 }
 

@@ -36,6 +36,9 @@ pub struct KernelFacts {
     pub sizes: BTreeMap<String, u32>,
     /// The wanted helpers that exist.
     pub helpers: Vec<String>,
+    /// Whether pages know that they belong to one process alone (PG_anon_exclusive, 5.19): such a page is never copied.
+    #[serde(default)]
+    pub has_anon_exclusive: bool,
     /// Whether a task can be preempted inside the kernel; none where the kernel does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preempts: Option<bool>,
@@ -136,6 +139,7 @@ impl KernelFacts {
             preempts: None,
             has_tracepoint_srcu: None,
             stack_bytes: None,
+            has_anon_exclusive: btf.has_enumerator("pageflags", "PG_anon_exclusive"),
             helpers: wanted
                 .helpers
                 .iter()

@@ -194,19 +194,31 @@ pub const HOOKS: &[Hook] = &[
         "change_protection",
         "change_protection",
         "change_protection_enter",
-        "inner windows, and the path of a window",
+        "inner windows, the path and the range of a window, cycles of page tables, VMAs of an mprotect",
         &[
             // 6.3 and later.
             form(
                 "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
                  long unsigned int end, long unsigned int cp_flags",
-                &[(arg::CHANGE_PROTECTION_TLB, 0), (arg::CHANGE_PROTECTION_FLAGS, 4)],
+                &[
+                    (arg::CHANGE_PROTECTION_TLB, 0),
+                    (arg::CHANGE_PROTECTION_VMA, 1),
+                    (arg::CHANGE_PROTECTION_START, 2),
+                    (arg::CHANGE_PROTECTION_END, 3),
+                    (arg::CHANGE_PROTECTION_FLAGS, 4),
+                ],
             ),
             // 5.17 to 6.2.
             form(
                 "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
                  long unsigned int end, pgprot_t newprot, long unsigned int cp_flags",
-                &[(arg::CHANGE_PROTECTION_TLB, 0), (arg::CHANGE_PROTECTION_FLAGS, 5)],
+                &[
+                    (arg::CHANGE_PROTECTION_TLB, 0),
+                    (arg::CHANGE_PROTECTION_VMA, 1),
+                    (arg::CHANGE_PROTECTION_START, 2),
+                    (arg::CHANGE_PROTECTION_END, 3),
+                    (arg::CHANGE_PROTECTION_FLAGS, 5),
+                ],
             ),
             Form {
                 arguments: INLINE_CHANGE_PROTECTION,
@@ -214,7 +226,7 @@ pub const HOOKS: &[Hook] = &[
                 refused: Some("before 5.17 it takes a struct by value, which no program can be attached to"),
             },
         ],
-        &[],
+        &[field::VMA_FLAGS],
     )
     .needing("tlb_finish_mmu"),
     function(
@@ -449,9 +461,77 @@ pub const HOOKS: &[Hook] = &[
         "userfaultfd_ioctl_enter",
         "ioctls of userfaultfd: which, how long, how they fail; the operation uffd_ioctl",
         USERFAULTFD_IOCTL,
-        &[],
+        &[field::FILE_PRIVATE_DATA, field::UFFD_CTX_MM],
     )
     .needing("userfaultfd_ioctl:exit"),
+    function(
+        HookKind::Exit,
+        "do_wp_page:exit",
+        "do_wp_page",
+        "do_wp_page_exit",
+        "write faults: forced flushes, the overlap that loses writes, changed generations",
+        DO_WP_PAGE,
+        &[],
+    ),
+    function(
+        HookKind::Entry,
+        "do_wp_page",
+        "do_wp_page",
+        "do_wp_page_enter",
+        "write faults: forced flushes, the overlap that loses writes, changed generations",
+        DO_WP_PAGE,
+        &[
+            field::VM_FAULT_VMA,
+            field::VM_FAULT_ADDRESS,
+            field::VM_FAULT_PTE,
+            field::VMA_MM,
+            field::VMA_FLAGS,
+            field::MM_TLB_FLUSH_PENDING,
+            field::MMU_GATHER_START,
+            field::MMU_GATHER_END,
+        ],
+    )
+    .needing("do_wp_page:exit"),
+    function(
+        HookKind::Exit,
+        "flush_tlb_multi:exit",
+        "flush_tlb_multi",
+        "flush_tlb_multi_exit",
+        "flushes that ask other CPUs, and how long these take to answer",
+        FLUSH_TLB_MULTI,
+        &[],
+    ),
+    function(
+        HookKind::Entry,
+        "flush_tlb_multi",
+        "flush_tlb_multi",
+        "flush_tlb_multi_enter",
+        "flushes that ask other CPUs, and how long these take to answer",
+        FLUSH_TLB_MULTI,
+        &[field::FLUSH_INFO_MM],
+    )
+    .needing("flush_tlb_multi:exit"),
+    function(
+        HookKind::Exit,
+        "native_flush_tlb_others:exit",
+        "native_flush_tlb_others",
+        "flush_tlb_others_exit",
+        "flushes that ask other CPUs, where flush_tlb_multi is absent (before 5.12)",
+        FLUSH_TLB_MULTI,
+        &[],
+    )
+    .standing_in_for("flush_tlb_multi"),
+    function(
+        HookKind::Entry,
+        "native_flush_tlb_others",
+        "native_flush_tlb_others",
+        "flush_tlb_others_enter",
+        "flushes that ask other CPUs, where flush_tlb_multi is absent (before 5.12)",
+        FLUSH_TLB_MULTI,
+        &[field::FLUSH_INFO_MM],
+    )
+    .standing_in_for("flush_tlb_multi")
+    .needing("native_flush_tlb_others:exit"),
     Hook {
         name: "tlb_flush",
         kind: HookKind::Tracepoint,
@@ -533,7 +613,13 @@ const MPROTECT_FIXUP: &[Form] = &[
     form(
         "struct vm_area_struct *vma, struct vm_area_struct **pprev, long unsigned int start, long unsigned int end, \
          long unsigned int newflags",
-        &[(arg::MPROTECT_FIXUP_VMA, 0), (arg::MPROTECT_FIXUP_FLAGS, 4), (arg::MPROTECT_FIXUP_RET, 5)],
+        &[
+            (arg::MPROTECT_FIXUP_VMA, 0),
+            (arg::MPROTECT_FIXUP_START, 2),
+            (arg::MPROTECT_FIXUP_END, 3),
+            (arg::MPROTECT_FIXUP_FLAGS, 4),
+            (arg::MPROTECT_FIXUP_RET, 5),
+        ],
     ),
     needless(
         "struct mmu_gather *tlb, struct vm_area_struct *vma, struct vm_area_struct **pprev, long unsigned int start, \
@@ -556,26 +642,41 @@ const fn needless(arguments: &'static str) -> Form {
 
 const CHANGE_PROT_NUMA: &[Form] = &[form(
     "struct vm_area_struct *vma, long unsigned int addr, long unsigned int end",
-    &[(arg::CHANGE_PROT_NUMA_VMA, 0)],
+    &[(arg::CHANGE_PROT_NUMA_VMA, 0), (arg::CHANGE_PROT_NUMA_START, 1), (arg::CHANGE_PROT_NUMA_END, 2)],
 )];
 
 const MWRITEPROTECT_RANGE: &[Form] = &[
     // 6.9 and later.
     form(
         "struct userfaultfd_ctx *ctx, long unsigned int start, long unsigned int len, bool enable_wp",
-        &[(arg::MWRITEPROTECT_ENABLE, 3), (arg::MWRITEPROTECT_RET, 4)],
+        &[
+            (arg::MWRITEPROTECT_START, 1),
+            (arg::MWRITEPROTECT_LEN, 2),
+            (arg::MWRITEPROTECT_ENABLE, 3),
+            (arg::MWRITEPROTECT_RET, 4),
+        ],
     ),
     // 5.18 to 6.8.
     form(
         "struct mm_struct *dst_mm, long unsigned int start, long unsigned int len, bool enable_wp, \
          atomic_t *mmap_changing",
-        &[(arg::MWRITEPROTECT_ENABLE, 3), (arg::MWRITEPROTECT_RET, 5)],
+        &[
+            (arg::MWRITEPROTECT_START, 1),
+            (arg::MWRITEPROTECT_LEN, 2),
+            (arg::MWRITEPROTECT_ENABLE, 3),
+            (arg::MWRITEPROTECT_RET, 5),
+        ],
     ),
     // 5.7 to 5.17.
     form(
         "struct mm_struct *dst_mm, long unsigned int start, long unsigned int len, bool enable_wp, \
          bool *mmap_changing",
-        &[(arg::MWRITEPROTECT_ENABLE, 3), (arg::MWRITEPROTECT_RET, 5)],
+        &[
+            (arg::MWRITEPROTECT_START, 1),
+            (arg::MWRITEPROTECT_LEN, 2),
+            (arg::MWRITEPROTECT_ENABLE, 3),
+            (arg::MWRITEPROTECT_RET, 5),
+        ],
     ),
 ];
 
@@ -584,7 +685,14 @@ const CLEAR_REFS_WRITE: &[Form] = &[form("struct file *file, char *buf, size_t c
 const HANDLE_USERFAULT: &[Form] =
     &[form("struct vm_fault *vmf, long unsigned int reason", &[(arg::USERFAULT_VMF, 0), (arg::USERFAULT_REASON, 1)])];
 
+const DO_WP_PAGE: &[Form] = &[form("struct vm_fault *vmf", &[(arg::WP_PAGE_VMF, 0), (arg::WP_PAGE_RET, 1)])];
+
+const FLUSH_TLB_MULTI: &[Form] = &[form(
+    "struct cpumask *cpumask, struct flush_tlb_info *info",
+    &[(arg::FLUSH_MULTI_MASK, 0), (arg::FLUSH_MULTI_INFO, 1)],
+)];
+
 const USERFAULTFD_IOCTL: &[Form] = &[form(
     "struct file *file, unsigned int cmd, long unsigned int arg",
-    &[(arg::UFFD_IOCTL_CMD, 1), (arg::UFFD_IOCTL_RET, 3)],
+    &[(arg::UFFD_IOCTL_FILE, 0), (arg::UFFD_IOCTL_CMD, 1), (arg::UFFD_IOCTL_RET, 3)],
 )];

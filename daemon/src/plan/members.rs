@@ -50,6 +50,7 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::TASK_NIVCSW, "task_struct", "nivcsw"),
     member(field::TASK_EXEC_RUNTIME, "task_struct", "se.sum_exec_runtime"),
     member(field::FILE_PRIVATE_DATA, "file", "private_data"),
+    member(field::FLUSH_INFO_MM, "flush_tlb_info", "mm"),
     member(field::UFFD_CTX_MM, "userfaultfd_ctx", "mm"),
 ];
 

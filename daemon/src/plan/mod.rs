@@ -98,6 +98,10 @@ pub struct Plan {
     pub inline_changes: bool,
     /// The kernel's count of pending flushes can be read.
     pub has_pending: bool,
+    /// A task's switches and its time on CPU can be read.
+    pub has_task_times: bool,
+    /// The waiters' bit of mmap_lock can be read.
+    pub has_lock_count: bool,
     /// How many programs each hook of a function gets, one after the other: where a program may be preempted it is skipped
     /// meanwhile, and another one steps in.
     pub function_programs: usize,
@@ -173,17 +177,20 @@ impl Plan {
             decisions.push(decide(hook, facts, &mut relocations));
         }
         let has = |ids: &[u16]| ids.iter().all(|&id| relocations[usize::from(id)].is_some());
+        let has_task_btf =
+            HELPERS.iter().all(|name| facts.helpers.iter().any(|have| have == name)) && has(&[field::PT_REGS_ORIG_AX]);
         // Where the kernel does not tell, it may.
         let preempts = facts.preempts.unwrap_or(true);
         let preempts_tracepoints = preempts && facts.has_tracepoint_srcu.unwrap_or(true);
         Self {
             decisions,
-            has_task_btf: HELPERS.iter().all(|name| facts.helpers.iter().any(|have| have == name))
-                && has(&[field::PT_REGS_ORIG_AX]),
+            has_task_btf,
             has_mm_owner: has(&[field::MM_OWNER, field::TASK_COMM, field::TASK_TGID, field::TASK_PID]),
             has_ctx_id: has(&[field::MM_CTX_ID]),
             has_stack_regs: has(&[field::TASK_STACK, field::STACK_ORIG_AX]),
             inline_changes: hooks::has_inline_changes(facts),
+            has_task_times: has_task_btf && has(&[field::TASK_NVCSW, field::TASK_NIVCSW, field::TASK_EXEC_RUNTIME]),
+            has_lock_count: has(&[field::MM_MMAP_LOCK_COUNT, field::RWSEM_COUNT]),
             has_pending: has(&[field::MM_TLB_FLUSH_PENDING, field::MM_USERS, field::MMU_GATHER_MM]),
             function_programs: if preempts_tracepoints { PROGRAMS } else { 1 + usize::from(preempts) },
             tracepoint_programs: if preempts_tracepoints { PROGRAMS } else { 1 },

@@ -59,29 +59,77 @@ const QUESTIONS: &[Question] = &[
                     &["rwsem_down_read_slowpath:exit", "rwsem_down_write_slowpath:exit"],
                 ],
             ),
+            part(
+                "whose hold a waiter waited for",
+                &[
+                    &["mmap_lock_released", "contention_begin", "contention_end"],
+                    &["up_read", "contention_begin", "contention_end"],
+                    &["up_read", "rwsem_down_read_slowpath:exit", "rwsem_down_write_slowpath:exit"],
+                ],
+            ),
             Part { tells: "operations", needs: Need::Syscalls },
         ],
-        unbuilt: &["whose hold a waiter waited for"],
+        unbuilt: &[],
     },
     Question {
         asks: "How many TLB flushes were forced by a pending flush elsewhere in the mm, and how many of them unwarranted?",
-        parts: &[],
-        unbuilt: &["forced flushes"],
+        parts: &[
+            part(
+                "forced flushes, and whether another task's window covered them",
+                &[&["do_wp_page", "do_wp_page:exit", "flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"]],
+            ),
+            part(
+                "ranges flushed as the whole mm because of it",
+                &[&["flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"]],
+            ),
+        ],
+        unbuilt: &[],
     },
     Question {
         asks: "How often is a range made not-writable, writable, not-writable without a flush between?",
-        parts: &[],
-        unbuilt: &["generations of page tables"],
+        parts: &[
+            part(
+                "cycles of 2 MiB ranges",
+                &[
+                    &["change_protection", "flush_tlb_mm_range", "tlb_finish_mmu"],
+                    &["mprotect_fixup", "mwriteprotect_range", "change_prot_numa", "flush_tlb_mm_range"],
+                ],
+            ),
+            part("generations that a write fault would find changed", &[&["do_wp_page", "do_wp_page:exit"]]),
+        ],
+        unbuilt: &[],
     },
     Question {
         asks: "How much waiting would vanish if mprotect downgraded mmap_lock to read for its last VMA?",
-        parts: &[],
-        unbuilt: &["the downgrade's saving"],
+        parts: &[
+            part(
+                "VMAs of each mprotect",
+                &[
+                    &["change_protection", "mmap_lock_acquire_returned", "mmap_lock_released"],
+                    &["change_protection", "down_read", "up_read"],
+                    &["mprotect_fixup", "down_read", "up_read"],
+                ],
+            ),
+            part(
+                "reader waits that a downgrade would spare",
+                &[
+                    &["contention_begin", "contention_end"],
+                    &["rwsem_down_read_slowpath:exit", "rwsem_down_write_slowpath:exit"],
+                ],
+            ),
+        ],
+        unbuilt: &[],
     },
     Question {
         asks: "Is any process near, or in, the overlap that corrupts memory?",
-        parts: &[],
-        unbuilt: &["hazards"],
+        parts: &[part(
+            "write faults inside another task's open window",
+            &[
+                &["do_wp_page", "handle_userfault", "change_protection", "flush_tlb_mm_range"],
+                &["do_wp_page", "handle_userfault", "mwriteprotect_range", "flush_tlb_mm_range"],
+            ],
+        )],
+        unbuilt: &[],
     },
     Question {
         asks: "How slow is each userfaultfd handler, is one stuck, which ioctls fail and how?",
@@ -172,8 +220,8 @@ mod tests {
         let mut states = vec![HookState::Attached(Tier::F); HOOKS.len()];
         let extents = |states: &[HookState]| answers(&plan, states).iter().map(|a| a.answer).collect::<Vec<_>>();
         // No system call numbers: operations are missing.
-        use Extent::{Answered, No, Partly};
-        assert_eq!(extents(&states), [Answered, Partly, No, No, No, No, Answered, Answered]);
+        use Extent::{Answered, Partly};
+        assert_eq!(extents(&states), [Answered, Partly, Answered, Answered, Answered, Answered, Answered, Answered]);
         let index = HOOKS.iter().position(|hook| hook.name == "handle_userfault").unwrap();
         states[index] = HookState::Absent(String::new());
         assert_eq!(extents(&states)[6], Partly);

@@ -17,8 +17,13 @@ fn facts() -> KernelFacts {
         ),
     ];
     let tracepoints = [("mmap_lock_released", "void(struct mm_struct *, char *, bool)")];
-    let members =
-        [("mm_struct.mmap_lock", 200), ("task_struct.mm", 2400), ("task_struct.flags", 44), ("task_struct.comm", 3000)];
+    let members = [
+        ("mm_struct.mmap_lock", 200),
+        ("task_struct.mm", 2400),
+        ("task_struct.flags", 44),
+        ("task_struct.comm", 3000),
+        ("vm_area_struct.vm_flags", 32),
+    ];
     let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
     };
@@ -28,6 +33,7 @@ fn facts() -> KernelFacts {
         tracepoints: own(&tracepoints),
         members: members.iter().map(|(name, offset)| ((*name).to_owned(), *offset)).collect(),
         sizes: BTreeMap::new(),
+        has_anon_exclusive: true,
         has_tracepoint_srcu: None,
         preempts: None,
         stack_bytes: None,

@@ -1,6 +1,7 @@
 //! change_prot_numa: NUMA hinting, where change_protection cannot be hooked (before 5.17). It always calls it once.
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -12,19 +13,25 @@ use probe_common::{
 use crate::{
     kernel::{Reader, Typed, argument},
     turn::{Turn, programs},
-    window,
+    window::{self, Change},
 };
 
 #[inline(always)]
 fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
     let vma = argument::<{ arg::CHANGE_PROT_NUMA_VMA }>(ctx);
-    window::enter_context_of::<Typed>(PATH_NUMA, Typed::u64::<{ field::VMA_MM }>(vma), turn);
+    let change = Change {
+        start: argument::<{ arg::CHANGE_PROT_NUMA_START }>(ctx),
+        end: argument::<{ arg::CHANGE_PROT_NUMA_END }>(ctx),
+        cp_flags: 0,
+        vma_flags: 0,
+    };
+    window::enter_context_of::<Typed>(PATH_NUMA, Typed::u64::<{ field::VMA_MM }>(vma), change, turn);
     0
 }
 
 #[inline(always)]
-fn returned(_ctx: &FExitContext, _turn: Turn) -> i32 {
-    window::leave_context(true);
+fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
+    window::leave_context(ctx.as_ptr(), true);
     0
 }
 

@@ -2,21 +2,23 @@
 //! no argument, and the pgprot_t by value keeps programs away).
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
-use probe_common::relocation::arg;
+use probe_common::relocation::{arg, field};
 
 use crate::{
-    kernel::argument,
+    kernel::{Reader as _, Typed, argument},
     turn::{Turn, programs},
-    window,
+    window::{self, Change},
 };
 
-/// What it writes down is the same when it is written twice.
 #[inline(always)]
-fn entered(ctx: &FEntryContext, _turn: Turn) -> i32 {
-    window::change_protection(
-        argument::<{ arg::CHANGE_PROTECTION_TLB }>(ctx),
-        argument::<{ arg::CHANGE_PROTECTION_FLAGS }>(ctx),
-    );
+fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
+    let change = Change {
+        start: argument::<{ arg::CHANGE_PROTECTION_START }>(ctx),
+        end: argument::<{ arg::CHANGE_PROTECTION_END }>(ctx),
+        cp_flags: argument::<{ arg::CHANGE_PROTECTION_FLAGS }>(ctx),
+        vma_flags: Typed::u64::<{ field::VMA_FLAGS }>(argument::<{ arg::CHANGE_PROTECTION_VMA }>(ctx)),
+    };
+    window::change_protection(argument::<{ arg::CHANGE_PROTECTION_TLB }>(ctx), change, turn);
     0
 }
 

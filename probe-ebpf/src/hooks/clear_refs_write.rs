@@ -1,6 +1,7 @@
 //! clear_refs_write: the soft-dirty walk, whose pending flush is counted by inline helpers.
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -13,14 +14,14 @@ use crate::{
 
 #[inline(always)]
 fn entered(_ctx: &FEntryContext, turn: Turn) -> i32 {
-    window::enter_context(PATH_SOFT_DIRTY, NO_SLOT, turn);
+    window::enter_context(PATH_SOFT_DIRTY, NO_SLOT, 0, u64::MAX, turn);
     0
 }
 
 /// A window ends with its full flush, or there was none.
 #[inline(always)]
-fn returned(_ctx: &FExitContext, _turn: Turn) -> i32 {
-    window::leave_context(false);
+fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
+    window::leave_context(ctx.as_ptr(), false);
     0
 }
 

@@ -37,7 +37,7 @@ fn begin(ctx: &impl EbpfContext, turn: Turn) -> i32 {
 
 #[inline(always)]
 fn end(ctx: &impl EbpfContext, turn: Turn) -> i32 {
-    lock::wait_end(argument::<{ arg::CONTENTION_END_LOCK }>(ctx), turn);
+    lock::wait_end(ctx.as_ptr(), argument::<{ arg::CONTENTION_END_LOCK }>(ctx), turn);
     0
 }
 

@@ -1,6 +1,6 @@
 //! flush_tlb_mm_range: every flush of an mm on x86, by range, by page (flush_tlb_page is inline) or whole.
 
-use aya_ebpf::{macros::fexit, programs::FExitContext};
+use aya_ebpf::{EbpfContext as _, macros::fexit, programs::FExitContext};
 use probe_common::relocation::arg;
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
 #[inline(always)]
 fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
     window::flushed::<Typed>(
+        ctx.as_ptr(),
         argument::<{ arg::FLUSH_MM }>(ctx),
         argument::<{ arg::FLUSH_START }>(ctx),
         argument::<{ arg::FLUSH_END }>(ctx),

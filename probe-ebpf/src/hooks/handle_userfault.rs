@@ -1,6 +1,7 @@
 //! handle_userfault: a thread waits for the handler of its userfaultfd.
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -25,8 +26,8 @@ fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
 }
 
 #[inline(always)]
-fn returned(_ctx: &FExitContext, turn: Turn) -> i32 {
-    userfault::fault_end(turn);
+fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
+    userfault::fault_end(ctx.as_ptr(), turn);
     0
 }
 

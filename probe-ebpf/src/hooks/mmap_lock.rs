@@ -22,6 +22,7 @@ fn flag(word: u64) -> bool {
 #[inline(always)]
 fn acquired<R: Reader>(ctx: &impl EbpfContext, turn: Turn) -> i32 {
     lock::acquired::<R>(
+        ctx.as_ptr(),
         argument::<{ arg::ACQUIRED_MM }>(ctx),
         flag(argument::<{ arg::ACQUIRED_WRITE }>(ctx)),
         flag(argument::<{ arg::ACQUIRED_SUCCESS }>(ctx)),
@@ -31,8 +32,10 @@ fn acquired<R: Reader>(ctx: &impl EbpfContext, turn: Turn) -> i32 {
 }
 
 #[inline(always)]
-fn released(ctx: &impl EbpfContext, turn: Turn) -> i32 {
-    lock::released(argument::<{ arg::RELEASED_MM }>(ctx), flag(argument::<{ arg::RELEASED_WRITE }>(ctx)), turn);
+fn released<R: Reader>(ctx: &impl EbpfContext, turn: Turn) -> i32 {
+    let mm = argument::<{ arg::RELEASED_MM }>(ctx);
+    let write = flag(argument::<{ arg::RELEASED_WRITE }>(ctx));
+    lock::released(ctx.as_ptr(), mm, write, lock::is_contended::<R>(mm), turn);
     0
 }
 
@@ -40,9 +43,9 @@ programs! {
     #[btf_tracepoint(function = "mmap_lock_acquire_returned")]
     BtfTracePointContext: mmap_lock_acquire_returned, mmap_lock_acquire_returned_again, mmap_lock_acquire_returned_last => acquired::<Typed>;
     #[btf_tracepoint(function = "mmap_lock_released")]
-    BtfTracePointContext: mmap_lock_released, mmap_lock_released_again, mmap_lock_released_last => released;
+    BtfTracePointContext: mmap_lock_released, mmap_lock_released_again, mmap_lock_released_last => released::<Typed>;
     #[raw_tracepoint(tracepoint = "mmap_lock_acquire_returned")]
     RawTracePointContext: mmap_lock_acquire_returned_raw, mmap_lock_acquire_returned_raw_again, mmap_lock_acquire_returned_raw_last => acquired::<Raw>;
     #[raw_tracepoint(tracepoint = "mmap_lock_released")]
-    RawTracePointContext: mmap_lock_released_raw, mmap_lock_released_raw_again, mmap_lock_released_raw_last => released;
+    RawTracePointContext: mmap_lock_released_raw, mmap_lock_released_raw_again, mmap_lock_released_raw_last => released::<Raw>;
 }

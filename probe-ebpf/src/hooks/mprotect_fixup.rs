@@ -1,6 +1,7 @@
 //! mprotect_fixup: mprotect(2) on one VMA, where change_protection cannot be hooked (before 5.17).
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -12,7 +13,7 @@ use probe_common::{
 use crate::{
     kernel::{Reader, Typed, argument},
     turn::{Turn, programs},
-    window,
+    window::{self, Change},
 };
 
 #[inline(always)]
@@ -20,7 +21,13 @@ fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
     let vma = argument::<{ arg::MPROTECT_FIXUP_VMA }>(ctx);
     // With the flags that it has already, nothing is changed.
     if Typed::u64::<{ field::VMA_FLAGS }>(vma) != argument::<{ arg::MPROTECT_FIXUP_FLAGS }>(ctx) {
-        window::enter_context_of::<Typed>(PATH_MPROTECT, Typed::u64::<{ field::VMA_MM }>(vma), turn);
+        let change = Change {
+            start: argument::<{ arg::MPROTECT_FIXUP_START }>(ctx),
+            end: argument::<{ arg::MPROTECT_FIXUP_END }>(ctx),
+            cp_flags: 0,
+            vma_flags: argument::<{ arg::MPROTECT_FIXUP_FLAGS }>(ctx),
+        };
+        window::enter_context_of::<Typed>(PATH_MPROTECT, Typed::u64::<{ field::VMA_MM }>(vma), change, turn);
     }
     0
 }
@@ -28,7 +35,7 @@ fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
 /// Zero once change_protection was called.
 #[inline(always)]
 fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
-    window::leave_context(argument::<{ arg::MPROTECT_FIXUP_RET }>(ctx) as i32 == 0);
+    window::leave_context(ctx.as_ptr(), argument::<{ arg::MPROTECT_FIXUP_RET }>(ctx) as i32 == 0);
     0
 }
 

@@ -2,6 +2,7 @@
 //! cannot be hooked.
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -23,13 +24,15 @@ fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
     // A bool fills one byte of its register; the others may hold anything.
     let protects = argument::<{ arg::MWRITEPROTECT_ENABLE }>(ctx) & 0xff != 0;
     log!(ctx, "mwriteprotect_range, protects {}", u32::from(protects));
-    window::enter_context(if protects { PATH_UFFD_WP } else { PATH_UFFD_UNWP }, NO_SLOT, turn);
+    let start = argument::<{ arg::MWRITEPROTECT_START }>(ctx);
+    let end = start.wrapping_add(argument::<{ arg::MWRITEPROTECT_LEN }>(ctx));
+    window::enter_context(if protects { PATH_UFFD_WP } else { PATH_UFFD_UNWP }, NO_SLOT, start, end, turn);
     0
 }
 
 #[inline(always)]
 fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
-    window::leave_context(argument::<{ arg::MWRITEPROTECT_RET }>(ctx) as i32 == 0);
+    window::leave_context(ctx.as_ptr(), argument::<{ arg::MWRITEPROTECT_RET }>(ctx) as i32 == 0);
     0
 }
 

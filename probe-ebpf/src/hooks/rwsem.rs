@@ -2,6 +2,7 @@
 //! cost more. All semaphores pass through them; the core picks out those of an mm.
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -21,7 +22,7 @@ fn returned(ctx: &FExitContext) -> i32 {
 
 #[inline(always)]
 fn down<const WRITE: bool>(ctx: &FExitContext, success: bool, turn: Turn) -> i32 {
-    rwsem::acquired(argument::<{ arg::RWSEM }>(ctx), WRITE, success, turn);
+    rwsem::acquired(ctx.as_ptr(), argument::<{ arg::RWSEM }>(ctx), WRITE, success, turn);
     0
 }
 
@@ -44,14 +45,14 @@ fn tried<const WRITE: bool>(ctx: &FExitContext, turn: Turn) -> i32 {
 
 #[inline(always)]
 fn released<const WRITE: bool>(ctx: &FEntryContext, turn: Turn) -> i32 {
-    rwsem::released(argument::<{ arg::RWSEM }>(ctx), WRITE, turn);
+    rwsem::released(ctx.as_ptr(), argument::<{ arg::RWSEM }>(ctx), WRITE, turn);
     0
 }
 
 /// A lock that is held for read already cannot be downgraded again.
 #[inline(always)]
 fn downgraded(ctx: &FEntryContext, _turn: Turn) -> i32 {
-    rwsem::downgraded(argument::<{ arg::RWSEM }>(ctx));
+    rwsem::downgraded(ctx.as_ptr(), argument::<{ arg::RWSEM }>(ctx));
     0
 }
 

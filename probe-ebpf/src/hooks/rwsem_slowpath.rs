@@ -2,6 +2,7 @@
 //! without lock:contention_begin (before 5.19).
 
 use aya_ebpf::{
+    EbpfContext as _,
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -21,7 +22,7 @@ fn entered<const WRITE: bool>(ctx: &FEntryContext, turn: Turn) -> i32 {
 
 #[inline(always)]
 fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
-    rwsem::wait_end(argument::<{ arg::RWSEM }>(ctx), turn);
+    rwsem::wait_end(ctx.as_ptr(), argument::<{ arg::RWSEM }>(ctx), turn);
     0
 }
 

@@ -1,6 +1,6 @@
 //! tlb_finish_mmu: the pending flush is complete.
 
-use aya_ebpf::{macros::fexit, programs::FExitContext};
+use aya_ebpf::{EbpfContext as _, macros::fexit, programs::FExitContext};
 use probe_common::relocation::arg;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 #[inline(always)]
 fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
-    window::close::<Typed>(argument::<{ arg::FINISH_TLB }>(ctx), turn);
+    window::close::<Typed>(ctx.as_ptr(), argument::<{ arg::FINISH_TLB }>(ctx), turn);
     0
 }
 

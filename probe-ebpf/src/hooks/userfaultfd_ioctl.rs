@@ -4,10 +4,10 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use probe_common::relocation::arg;
+use probe_common::relocation::{arg, field};
 
 use crate::{
-    kernel::argument,
+    kernel::{Raw, Reader as _, Typed, argument},
     log::log,
     turn::{Turn, programs},
     userfault,
@@ -15,7 +15,10 @@ use crate::{
 
 #[inline(always)]
 fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
-    userfault::ioctl_begin(argument::<{ arg::UFFD_IOCTL_CMD }>(ctx), turn);
+    // The context behind the file is of a type that only the kernel's own file knows.
+    let context = Typed::u64::<{ field::FILE_PRIVATE_DATA }>(argument::<{ arg::UFFD_IOCTL_FILE }>(ctx));
+    let mm = Raw::u64::<{ field::UFFD_CTX_MM }>(context);
+    userfault::ioctl_begin(argument::<{ arg::UFFD_IOCTL_CMD }>(ctx), mm, turn);
     0
 }
 

@@ -1,0 +1,132 @@
+//! Who waited because of whom, and what a downgrade would have spared. Knows holds and waits of one mm's lock, and nothing of
+//! how they are hooked.
+//!
+//! A hold that ends with waiters behind it is remembered in the mm's slot. A waiter, once it has the lock, charges its time
+//! to those holds, the last one first: each takes the time from its own beginning to where the next one's begins. What is
+//! left is charged to nobody.
+
+use probe_common::{
+    series::{HOLDER_UNKNOWN, HOLDERS, OPERATION_COUNT},
+    slot::{BLOCKERS, DOWNGRADES, MmSlot},
+    task::TaskState,
+};
+
+use crate::{
+    kernel::{current_id, opaque},
+    maps::{add_u64, at, blocked_ns, get, set},
+    params,
+};
+
+/// Holds that one wait is charged to, at most.
+const CHARGED: usize = 4;
+
+/// A hold ended with waiters behind it. Of two readers that end at the very same moment one may be forgotten.
+#[inline(always)]
+pub(crate) fn held(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u64) {
+    let count = get!(entry, blocker_count);
+    set!(entry, blocker_count = count.wrapping_add(1));
+    let place = opaque(u64::from(count)) as usize & (BLOCKERS - 1);
+    set!(entry, blockers[place].from_ns = from_ns);
+    set!(entry, blockers[place].to_ns = to_ns);
+    set!(entry, blockers[place].operation = operation);
+}
+
+/// A wait ended: who held the lock meanwhile; the operation of the last of them.
+#[inline(always)]
+pub(crate) fn waited(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u64) -> u32 {
+    if operation as usize >= OPERATION_COUNT || (current_id() >> 32) as u32 == params::own_tgid() {
+        return HOLDER_UNKNOWN;
+    }
+    let mut last = HOLDER_UNKNOWN;
+    let mut until = to_ns;
+    let mut n = 0;
+    while n < CHARGED && until > from_ns {
+        let (holder, since) = last_before(entry, from_ns, until);
+        if holder == HOLDER_UNKNOWN {
+            break;
+        }
+        let since = if since > from_ns { since } else { from_ns };
+        charge(operation, holder, until - since);
+        if n == 0 {
+            last = holder;
+        }
+        until = since;
+        n += 1;
+    }
+    if until > from_ns {
+        charge(operation, HOLDER_UNKNOWN, until - from_ns);
+    }
+    last
+}
+
+/// Of the holds that ended between two moments, the last one: its operation and its beginning.
+#[inline(always)]
+fn last_before(entry: *mut MmSlot, from_ns: u64, until_ns: u64) -> (u32, u64) {
+    let (mut holder, mut since, mut latest) = (HOLDER_UNKNOWN, 0, from_ns);
+    let mut n = 0_u64;
+    while n < BLOCKERS as u64 {
+        let place = opaque(n) as usize & (BLOCKERS - 1);
+        let (from, to) = (get!(entry, blockers[place].from_ns), get!(entry, blockers[place].to_ns));
+        // One that began later than where it would have to end is a later one's.
+        if to > latest && to <= until_ns && from < until_ns {
+            latest = to;
+            since = from;
+            holder = get!(entry, blockers[place].operation);
+        }
+        n += 1;
+    }
+    (holder, since)
+}
+
+#[inline(always)]
+fn charge(waiter: u32, holder: u32, ns: u64) {
+    let holder = if holder < HOLDER_UNKNOWN { holder } else { HOLDER_UNKNOWN };
+    if let Some(total) = blocked_ns(waiter * HOLDERS as u32 + holder) {
+        add_u64(total, ns);
+    }
+}
+
+/// An mprotect ended with waiters behind it: from the beginning of its last VMA's change on it could have held the lock for
+/// read. One at a time: it holds the lock for write.
+#[inline(always)]
+pub(crate) fn could_have_read(entry: *mut MmSlot, from_ns: u64, to_ns: u64) {
+    let count = get!(entry, downgrade_count);
+    let place = opaque(u64::from(count)) as usize & (DOWNGRADES - 1);
+    set!(entry, downgrades[place].from_ns = from_ns);
+    set!(entry, downgrades[place].to_ns = to_ns);
+    set!(entry, downgradable_ns = get!(entry, downgradable_ns).wrapping_add(to_ns.wrapping_sub(from_ns)));
+    set!(entry, downgrade_count = count.wrapping_add(1));
+}
+
+/// A reader's wait begins: where the mm's mprotects stand.
+#[inline(always)]
+pub(crate) fn reader_waits(task: *mut TaskState, entry: *mut MmSlot) {
+    set!(task, wait_downgrades = get!(entry, downgrade_count));
+    set!(task, wait_downgradable_ns = get!(entry, downgradable_ns));
+}
+
+/// It ended: how much of it fell into those times. Nobody writes there now, as the reader holds the lock. Of a wait that
+/// spanned more mprotects than are remembered, the part of the first one that was before the wait is in it too.
+#[inline(always)]
+pub(crate) fn spared(task: *mut TaskState, entry: *mut MmSlot, from_ns: u64, to_ns: u64) {
+    let ended = get!(entry, downgrade_count).wrapping_sub(get!(task, wait_downgrades));
+    if ended == 0 {
+        return;
+    }
+    let mut total = 0;
+    if ended > DOWNGRADES as u32 {
+        total = get!(entry, downgradable_ns).wrapping_sub(get!(task, wait_downgradable_ns));
+    } else {
+        let mut n = 0_u64;
+        while n < DOWNGRADES as u64 {
+            let place = opaque(n) as usize & (DOWNGRADES - 1);
+            let (from, to) = (get!(entry, downgrades[place].from_ns), get!(entry, downgrades[place].to_ns));
+            let from = if from > from_ns { from } else { from_ns };
+            if to <= to_ns && to > from {
+                total += to - from;
+            }
+            n += 1;
+        }
+    }
+    add_u64(at!(entry, downgrade_ns), total);
+}

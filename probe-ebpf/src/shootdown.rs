@@ -1,0 +1,88 @@
+//! Shootdowns: flushes that ask other CPUs and wait for the last of them. Knows nothing of how the events are hooked.
+
+use core::ffi::c_void;
+
+use probe_common::{
+    lost,
+    series::{OP_OTHER, SHOOTDOWN},
+    task::BUSY_SHOOTDOWN,
+};
+
+use crate::{
+    emit::{self, Event},
+    kernel::{Reader, now_ns, read_u64},
+    maps::{add_u32, at, count_lost, get, increment, set, slot},
+    params, slots, tasks,
+    turn::Turn,
+};
+
+/// Words of a CPU mask that are counted: of 256 CPUs.
+const MASK_WORDS: u64 = 4;
+
+/// Bits that are set.
+#[inline(always)]
+fn ones(word: u64) -> u64 {
+    let pairs = word - (word >> 1 & 0x5555_5555_5555_5555);
+    let fours = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333);
+    ((fours + (fours >> 4)) & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(0x0101_0101_0101_0101) >> 56
+}
+
+/// Other CPUs are about to be asked. Reclaim's batches, which tell no mm, are not in here.
+#[inline(always)]
+pub(crate) fn begin<R: Reader>(mm: u64, mask: u64, turn: Turn) {
+    if mm == 0 {
+        return;
+    }
+    let Some(task) = tasks::current() else { return };
+    if get!(task, shootdown_since_ns) != 0 {
+        if turn != Turn::First {
+            return;
+        }
+        count_lost(lost::SHOOTDOWN_OVERWRITTEN);
+    }
+    let slot_index = slots::of::<R>(task, mm);
+    let Some(entry) = slot(slot_index) else { return };
+    increment(at!(entry, shootdowns));
+    let mut cpus = 0;
+    let mut n = 0;
+    while n < MASK_WORDS && n * 64 < u64::from(params::processors()) {
+        cpus += ones(read_u64(mask.wrapping_add(n * 8)));
+        n += 1;
+    }
+    add_u32(at!(entry, shootdown_cpus), cpus);
+    tasks::begin(task, BUSY_SHOOTDOWN);
+    set!(task, shootdown_slot = slot_index);
+    set!(task, shootdown_since_ns = now_ns());
+}
+
+/// All have answered.
+#[inline(always)]
+pub(crate) fn end(ctx: *mut c_void) {
+    let Some(task) = tasks::find() else { return };
+    let since = get!(task, shootdown_since_ns);
+    if since == 0 {
+        return;
+    }
+    set!(task, shootdown_since_ns = 0);
+    tasks::end(task, BUSY_SHOOTDOWN);
+    let slot_index = get!(task, shootdown_slot);
+    let now = now_ns();
+    let Some(took) = emit::elapsed(since, now) else { return };
+    emit::duration(slot_index, SHOOTDOWN, took);
+    if get!(task, windows[0].tlb) != 0 || get!(task, inline_since_ns) != 0 {
+        set!(task, shootdowns_ns = get!(task, shootdowns_ns) + took);
+    }
+    if took >= params::record_window_ns() {
+        emit::record(
+            ctx,
+            &Event {
+                slot: slot_index,
+                series: SHOOTDOWN,
+                operation: OP_OTHER,
+                begin_ns: since,
+                duration_ns: took,
+                detail: [0; 6],
+            },
+        );
+    }
+}
