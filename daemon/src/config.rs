@@ -4,7 +4,11 @@ use std::{fs, path::Path, time::Duration};
 
 use serde::Deserialize;
 
+pub use anomaly::Anomaly;
+
 use crate::failure::Failure;
+
+mod anomaly;
 
 /// What the file may say.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct Config {
     pub subject_quiet: Duration,
     /// From which duration on single events are recorded.
     pub record: Record,
+    /// What is worth an alert.
+    pub anomaly: Anomaly,
 }
 
 /// Bounds of single events.
@@ -47,6 +53,7 @@ impl Default for Config {
             subjects: 200,
             subject_quiet: Duration::from_secs(300),
             record: Record::default(),
+            anomaly: Anomaly::default(),
         }
     }
 }
@@ -119,7 +126,7 @@ impl Config {
                 SUBJECTS.end()
             ));
         }
-        Ok(())
+        self.anomaly.check(&self.record)
     }
 }
 
@@ -150,5 +157,24 @@ mod tests {
         let out_of_bounds = Config::parse("tick = \"1ms\"").unwrap_err();
         assert!(out_of_bounds.contains("tick") && out_of_bounds.contains("100ms"), "{out_of_bounds}");
         assert!(Config::parse("tick = ").unwrap_err().contains("line 1"));
+    }
+    #[test]
+    fn bounds_of_anomalies_are_read_and_checked() {
+        let text = "[anomaly]\ndisabled = [\"blind\"]\nlong_window_duration = \"20ms\"\nalerts = 5\n";
+        let config = Config::parse(text).unwrap().anomaly;
+        assert_eq!(config.disabled, [crate::anomaly::Class::Blind]);
+        assert_eq!((config.long_window_duration, config.alerts), (Duration::from_millis(20), 5));
+        assert_eq!(config.clear_after, Anomaly::default().clear_after);
+
+        let wrong = |text: &str, parts: &[&str]| {
+            let message = Config::parse(text).unwrap_err();
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        };
+        wrong("[anomaly]\n\nlong_windows = 1\n", &["line 3", "long_windows"]);
+        wrong("[anomaly]\ndisabled = [\"blond\"]\n", &["line 2", "blond"]);
+        wrong("[anomaly]\nuffd_slow_percent = 100\n", &["anomaly.uffd_slow_percent", "100", "between 0 and 99"]);
+        wrong("[anomaly]\nuffd_stuck_age = \"5ms\"\n", &["anomaly.uffd_stuck_age", "5ms", "1s"]);
+        wrong("[anomaly]\nlock_convoy_hold = \"49ms\"\n", &["anomaly.lock_convoy_hold", "record.hold (50ms)"]);
+        wrong("[record]\nwindow = \"1m\"\n", &["anomaly.long_window_duration", "record.window"]);
     }
 }

@@ -1,5 +1,6 @@
 //! mmscope, user side. Rooms in the order in which data passes them; see ARCHITECTURE.md.
 
+pub mod anomaly;
 pub mod attach;
 pub mod export;
 pub mod identity;

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    anomaly::{Anomalies, Host, Look, MmLook, Severity, Transition},
     attach::{self, Allowed, Thresholds},
     cli::RunArgs,
     config::Config,
@@ -80,8 +81,22 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
+    let host = Host {
+        hooks: hooks.clone(),
+        release: facts.release.clone(),
+        version: std::fs::read_to_string("/proc/version").unwrap_or_default(),
+        has_anon_exclusive: facts.has_anon_exclusive,
+        has_task_times: plan.has_task_times,
+        has_inline_changes: plan.inline_changes,
+    };
+    let anomalies = Anomalies::new(&config, host);
+    for (class, reason) in anomalies.unjudged() {
+        tracing::info!(class = class.name(), reason, "not judged");
+    }
     let looker = Looker {
         intake,
+        anomalies,
+        last: Last::default(),
         identity: Identity::new("/".into()),
         model: Model::new(Limits { subjects: config.subjects, quiet: config.subject_quiet }),
         site,
@@ -121,6 +136,8 @@ fn monotonic_ns() -> Result<u64, Failure> {
 /// Everything that a tick needs.
 struct Looker {
     intake: Intake,
+    anomalies: Anomalies,
+    last: Last,
     identity: Identity,
     model: Model,
     site: web::Site,
@@ -130,6 +147,15 @@ struct Looker {
     records: u64,
     ticks: u64,
     is_terminal: bool,
+}
+
+/// Totals at the last tick.
+#[derive(Default)]
+struct Last {
+    now: Duration,
+    lost: Vec<u64>,
+    pending_mismatches: u64,
+    probe_misses: u64,
 }
 
 async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
@@ -151,16 +177,69 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
 }
 
 impl Looker {
+    /// An alert was raised or cleared.
+    fn tell(&self, transition: &Transition) {
+        if self.is_terminal {
+            return say(&format!("{}\n", terminal::alert(transition)));
+        }
+        let class = transition.class.name();
+        let severity = transition.severity.name();
+        let (comm, cgroup) = transition.subject.as_ref().map_or(("", ""), |subject| (&*subject.comm, &*subject.cgroup));
+        let state = if transition.is_active { "raised" } else { "cleared" };
+        if transition.is_active && transition.severity != Severity::Info {
+            tracing::warn!(class, severity, state, comm, cgroup, "{}", transition.text);
+        } else {
+            tracing::info!(class, severity, state, comm, cgroup, "{}", transition.text);
+        }
+    }
+
     fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
         let observation = self.intake.tick();
+        let monotonic_ns = monotonic_ns().unwrap_or_default();
+        let since = |ns: u64| Duration::from_nanos(monotonic_ns.saturating_sub(ns));
         let identity = &mut self.identity;
-        self.model.fold(
-            now - self.start,
-            observation.mms.into_iter().map(|mm| (identity.subject(mm.owner.as_ref()), mm.counts)),
-        );
+        let mms: Vec<MmLook> = observation
+            .mms
+            .into_iter()
+            .map(|mm| MmLook {
+                subject: identity.subject(mm.owner.as_ref()),
+                tgid: mm.owner.as_ref().map_or(0, |owner| owner.tgid),
+                counts: mm.counts,
+                fault_age: mm.fault_since_ns.map(since),
+                since_ioctl: mm.uffd_ioctl_ns.map(since),
+                reclaim_age: None,
+            })
+            .collect();
+        let records: Vec<_> =
+            observation.records.iter().map(|told| (identity.subject(told.owner.as_ref()), told.record)).collect();
+        let probe_misses: u64 = observation.programs.values().filter_map(|figures| figures.misses).sum();
+        let lost: Vec<u64> = observation
+            .lost
+            .iter()
+            .enumerate()
+            .map(|(reason, total)| total - self.last.lost.get(reason).copied().unwrap_or_default())
+            .collect();
+        let uptime = now - self.start;
+        let transitions = self.anomalies.look(&Look {
+            now: uptime,
+            interval: uptime.saturating_sub(self.last.now),
+            mms: &mms,
+            records: &records,
+            lost: &lost,
+            pending_mismatches: self.has_pending.then(|| observation.pending_mismatches - self.last.pending_mismatches),
+            probe_misses: probe_misses.saturating_sub(self.last.probe_misses),
+        });
+        self.last = Last {
+            now: uptime,
+            lost: observation.lost.clone(),
+            pending_mismatches: observation.pending_mismatches,
+            probe_misses,
+        };
+        transitions.iter().for_each(|transition| self.tell(transition));
+        self.model.fold(uptime, mms.into_iter().map(|mm| (mm.subject, mm.counts)));
         self.records += observation.records.len() as u64;
         self.ticks += 1;
-        for record in &observation.records {
+        for record in observation.records.iter().map(|told| &told.record) {
             if self.is_terminal {
                 say(&format!("{}\n", terminal::record(record)));
             } else {
@@ -181,6 +260,10 @@ impl Looker {
             tables: observation.tables,
             programs: observation.programs,
             process: own_figures(),
+            hazards: self.anomalies.hazards(),
+            alerts: self.anomalies.active(),
+            alerts_over: self.anomalies.alerts_over(),
+            blocked_ns: observation.blocked_ns,
             records: self.records,
             ticks: self.ticks,
         });

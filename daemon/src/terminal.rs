@@ -4,11 +4,12 @@
 use std::{fmt::Write as _, time::Duration};
 
 use probe_common::{
-    event::Record,
-    series::{FAULT, HOLD, OPERATIONS, OUTER, PATHS, WAIT},
+    event::{Record, STALE_WINDOW, STALE_WRITE},
+    series::{FAULT, HOLD, OPERATIONS, OUTER, PATHS, SHOOTDOWN, WAIT},
 };
 
 use crate::{
+    anomaly::Transition,
     export,
     identity::printable,
     intake::{Counts, Histogram},
@@ -121,6 +122,14 @@ pub fn table(snapshot: &Snapshot, uptime: Duration) -> String {
     text
 }
 
+/// An alert, as a line.
+#[must_use]
+pub fn alert(transition: &Transition) -> String {
+    let whom = transition.subject.as_ref().map_or("this host", |subject| &*subject.comm);
+    let state = if transition.is_active { transition.severity.name() } else { "cleared" };
+    format!("{state}: {} of {whom}: {}", transition.class.name(), transition.text)
+}
+
 /// One event over its threshold, as a line.
 #[must_use]
 pub fn record(record: &Record) -> String {
@@ -133,6 +142,9 @@ pub fn record(record: &Record) -> String {
         n if n == HOLD => "hold of mmap_lock, read,".to_owned(),
         n if n == HOLD + 1 => "hold of mmap_lock, write,".to_owned(),
         n if (FAULT..FAULT + 3).contains(&n) => "userfault".to_owned(),
+        SHOOTDOWN => "shootdown".to_owned(),
+        STALE_WRITE => "write fault inside another task's open window".to_owned(),
+        STALE_WINDOW => "window that a write fault met".to_owned(),
         _ => "event".to_owned(),
     };
     format!(

@@ -69,6 +69,35 @@ const LOCK_OR_WAIT: &[&[&str]] = &[LOCK[0], LOCK[1], WAIT[0], WAIT[1]];
 const WINDOWS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu"]];
 const FLUSHES: &[&[&str]] = &[&["flush_tlb_mm_range"], &["tlb_flush"]];
 const FAULTS: &[&[&str]] = &[&["handle_userfault", "handle_userfault:exit"]];
+const FORCED: &[&[&str]] =
+    &[&["do_wp_page", "do_wp_page:exit", "flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"]];
+const ESCALATIONS: &[&[&str]] = &[&["flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"]];
+const CHANGES: &[&[&str]] = &[
+    &["change_protection", "flush_tlb_mm_range", "tlb_finish_mmu"],
+    &["mprotect_fixup", "mwriteprotect_range", "change_prot_numa", "flush_tlb_mm_range"],
+];
+const GENERATIONS: &[&[&str]] = &[
+    &["do_wp_page", "do_wp_page:exit", "change_protection"],
+    &["do_wp_page", "do_wp_page:exit", "mprotect_fixup", "mwriteprotect_range"],
+];
+const SHOOTDOWNS: &[&[&str]] =
+    &[&["flush_tlb_multi", "flush_tlb_multi:exit"], &["native_flush_tlb_others", "native_flush_tlb_others:exit"]];
+/// The lock and what an mprotect changes.
+const MPROTECTS: &[&[&str]] = &[
+    &["change_protection", "mmap_lock_acquire_returned", "mmap_lock_released"],
+    &["change_protection", "down_read", "up_read"],
+    &["mprotect_fixup", "down_read", "up_read"],
+];
+const SAVINGS: &[&[&str]] = &[
+    &["change_protection", "mmap_lock_acquire_returned", "mmap_lock_released", "contention_begin", "contention_end"],
+    &["change_protection", "down_read", "up_read", "contention_begin", "contention_end"],
+    &["mprotect_fixup", "down_read", "up_read", "rwsem_down_read_slowpath", "rwsem_down_read_slowpath:exit"],
+];
+const BLAME: &[&[&str]] = &[
+    &["mmap_lock_acquire_returned", "mmap_lock_released", "contention_begin", "contention_end"],
+    &["down_read", "up_read", "contention_begin", "contention_end"],
+    &["down_read", "up_read", "rwsem_down_read_slowpath:exit", "rwsem_down_write_slowpath:exit"],
+];
 const IOCTLS: &[&[&str]] = &[&["userfaultfd_ioctl", "userfaultfd_ioctl:exit"]];
 
 macro_rules! families {
@@ -95,6 +124,18 @@ families! {
         "TLB flushes of address spaces: range by an mmu_gather or of more than one page, page by flush_tlb_page, full of the whole mm";
     "mmscope_tlb_flush_pages_total" Counter ["comm", "cgroup"] "S" FLUSHES, tlb_flush_pages,
         "Pages (or huge pages) that range and page flushes invalidated one by one; a range of more than 33 is flushed as a whole and not in here";
+    "mmscope_forced_flushes_total" Counter ["comm", "cgroup", "warranted"] "2 S" FORCED, forced_flushes,
+        "One-page flushes that write faults (do_wp_page) were forced to because some flush was pending in the mm; warranted if another task's open window covered the address";
+    "mmscope_tlb_escalations_total" Counter ["comm", "cgroup", "cause", "warranted"] "4 S" ESCALATIONS, escalations,
+        "Ranges that were flushed as the whole mm: cause nested because another flush was pending at tlb_finish_mmu (warranted if its range met another open window's), cause reclaim because of batched flushes outstanding";
+    "mmscope_tlb_shootdown_seconds" Histogram ["comm", "cgroup"] "S" SHOOTDOWNS, shootdowns,
+        "How long flushes that asked other CPUs waited for the last of them";
+    "mmscope_tlb_shootdown_cpus_total" Counter ["comm", "cgroup"] "S" SHOOTDOWNS, shootdown_cpus,
+        "CPUs that flushes asked to take part";
+    "mmscope_pte_cycles_total" Counter ["comm", "cgroup", "flushed"] "2 S" CHANGES, pte_cycles,
+        "Cycles not-writable, writable, not-writable of a 2 MiB range; flushed tells whether a flush that covers it was complete in between";
+    "mmscope_pte_generation_changes_total" Counter ["comm", "cgroup", "needed"] "2 S" GENERATIONS, generation_changes,
+        "Write faults during which a generation kept for each page-table page would have changed; needed if the faulting page itself was changed";
     "mmscope_mmap_lock_wait_seconds" Histogram ["comm", "cgroup", "mode"] "2 S" WAIT, lock_waits,
         "How long contended acquisitions of mmap_lock blocked; uncontended ones are no waits";
     "mmscope_mmap_lock_hold_seconds" Histogram ["comm", "cgroup", "mode"] "2 S" LOCK, lock_holds,
@@ -103,6 +144,12 @@ families! {
         "Acquisitions of mmap_lock; result failed is a trylock that did not get it or a killed waiter";
     "mmscope_mmap_lock_operation_seconds_total" Counter ["comm", "cgroup", "operation", "phase"] "28 S" LOCK_OR_WAIT, operations,
         "Time spent holding mmap_lock, and waiting for it, by what the task was doing";
+    "mmscope_mmap_lock_blocked_seconds_total" Counter ["waiter", "holder"] "210" BLAME, blocked,
+        "Time waited for mmap_lock by the waiter's operation and that of who held it meanwhile; holder unknown is what no hold accounts for";
+    "mmscope_mmap_lock_downgrade_saving_seconds_total" Counter ["comm", "cgroup"] "S" SAVINGS, downgrade_savings,
+        "Reader waits that would have been spared if mprotect held mmap_lock only for read from its last VMA on";
+    "mmscope_mprotect_vmas" Histogram ["comm", "cgroup"] "S" MPROTECTS, mprotect_vmas,
+        "VMAs whose protection one mprotect changed; those that changed none are not in here";
     "mmscope_userfault_seconds" Histogram ["comm", "cgroup", "reason"] "3 S" FAULTS, userfaults,
         "How long threads waited in handle_userfault for their handler";
     "mmscope_userfaults_in_flight" Gauge ["comm", "cgroup"] "S" FAULTS, userfaults_in_flight,
@@ -111,6 +158,14 @@ families! {
         "How long ioctls of userfaultfd took, told about the process that asked";
     "mmscope_uffd_ioctl_errors_total" Counter ["comm", "cgroup", "ioctl", "errno"] "bounded by 4096 in the kernel" IOCTLS, ioctl_errors,
         "Failed ioctls of userfaultfd";
+    "mmscope_userfault_repeats_total" Counter ["comm", "cgroup"] "S" FAULTS, userfault_repeats,
+        "Userfaults at a page that had faulted last among those that share its place (eight places an mm)";
+    "mmscope_hazards_total" Counter ["comm", "cgroup", "class", "outcome"] "classes and outcomes times S" &[], hazards,
+        "Hazards seen, by class and outcome; docs/anomalies.md has the classes, mmscope_alerts_active those that are judged here";
+    "mmscope_alerts_active" Gauge ["class", "severity"] "one for each class and severity" &[], alerts,
+        "Alerts that are raised; a class that cannot be judged here is absent";
+    "mmscope_alerts_dropped_total" Counter [] "1" &[], alerts_over,
+        "Findings that found no room among the alerts";
     "mmscope_probe_attached" Gauge ["probe", "tier", "reason"] "one for each hook" &[], probes_attached,
         "Whether a hook is attached, at which tier, and if not, why";
     "mmscope_probe_runs_total" Counter ["probe"] "one for each hook" &[], probe_runs,
@@ -212,7 +267,8 @@ mod tests {
             assert!(names.insert(family.name), "{} twice", family.name);
             assert_eq!(family.kind == Kind::Counter, family.name.ends_with("_total"), "{}", family.name);
             if family.kind == Kind::Histogram {
-                assert!(family.name.ends_with("_seconds"), "{}", family.name);
+                let counts = family.name == "mmscope_mprotect_vmas";
+                assert!(counts || family.name.ends_with("_seconds"), "{}", family.name);
             }
             assert!(!family.help.ends_with('.') && !family.help.contains('\n'), "{}", family.name);
         }

@@ -3,7 +3,10 @@
 use nix::errno::Errno;
 use probe_common::{
     lost::REASONS,
-    series::{FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS, WAIT},
+    series::{
+        ESCALATIONS, FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, HOLDERS, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS,
+        SHOOTDOWN, VMA_UNIT_LOG2, VMAS, WAIT,
+    },
 };
 
 use crate::{
@@ -21,8 +24,10 @@ pub(super) enum Value<'a> {
     Nanoseconds(u64),
     /// Seconds.
     Seconds(f64),
-    /// A histogram.
+    /// A histogram of durations.
     Histogram(&'a Histogram),
+    /// A histogram of numbers, each of which is this power of two in the buckets and the sum.
+    Numbers(&'a Histogram, u32),
 }
 
 /// Label values in the order of the family's labels, and the value.
@@ -68,6 +73,25 @@ fn counters<const N: usize>(
     });
 }
 
+/// A counter without labels of its own; one at zero is left out.
+fn one_counter(
+    snapshot: &Snapshot,
+    of: impl Fn(&Counts) -> u64,
+    value: impl Fn(u64) -> Value<'static>,
+    sink: Sink<'_>,
+) {
+    counters(snapshot, &[""], |counts| [of(counts)], value, &mut |labels, value| sink(&labels[..2], value));
+}
+
+/// A histogram without labels of its own; one without an event is left out.
+fn one_histogram(snapshot: &Snapshot, series: u32, value: impl Fn(&Histogram) -> Value<'_>, sink: Sink<'_>) {
+    each_subject(snapshot, |subject, counts| {
+        if let Some(histogram) = counts.histograms.get(&series) {
+            sink(&[&subject.comm, &subject.cgroup], value(histogram));
+        }
+    });
+}
+
 pub(super) fn flush_windows(snapshot: &Snapshot, sink: Sink<'_>) {
     histograms(snapshot, OUTER, &PATHS, &["outer"], sink);
     histograms(snapshot, INNER, &PATHS, &["inner"], sink);
@@ -87,11 +111,78 @@ pub(super) fn tlb_flushes(snapshot: &Snapshot, sink: Sink<'_>) {
 }
 
 pub(super) fn tlb_flush_pages(snapshot: &Snapshot, sink: Sink<'_>) {
+    one_counter(snapshot, |counts| counts.flush_pages, Value::Whole, sink);
+}
+
+const NO_YES: [&str; 2] = ["false", "true"];
+
+pub(super) fn forced_flushes(snapshot: &Snapshot, sink: Sink<'_>) {
+    counters(snapshot, &NO_YES, |counts| counts.forced, Value::Whole, sink);
+}
+
+pub(super) fn escalations(snapshot: &Snapshot, sink: Sink<'_>) {
     each_subject(snapshot, |subject, counts| {
-        if counts.flush_pages != 0 {
-            sink(&[&subject.comm, &subject.cgroup], Value::Whole(counts.flush_pages));
+        for ((cause, warranted), &count) in ESCALATIONS.iter().zip(&counts.escalated) {
+            if count != 0 {
+                sink(&[&subject.comm, &subject.cgroup, cause, warranted], Value::Whole(count));
+            }
         }
     });
+}
+
+pub(super) fn shootdowns(snapshot: &Snapshot, sink: Sink<'_>) {
+    one_histogram(snapshot, SHOOTDOWN, |histogram| Value::Histogram(histogram), sink);
+}
+
+pub(super) fn shootdown_cpus(snapshot: &Snapshot, sink: Sink<'_>) {
+    one_counter(snapshot, |counts| counts.shootdown_cpus, Value::Whole, sink);
+}
+
+pub(super) fn pte_cycles(snapshot: &Snapshot, sink: Sink<'_>) {
+    counters(snapshot, &NO_YES, |counts| counts.cycles, Value::Whole, sink);
+}
+
+pub(super) fn generation_changes(snapshot: &Snapshot, sink: Sink<'_>) {
+    counters(snapshot, &NO_YES, |counts| counts.generations, Value::Whole, sink);
+}
+
+pub(super) fn blocked(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (n, &ns) in snapshot.blocked_ns.iter().enumerate().filter(|(_, ns)| **ns != 0) {
+        let holder = OPERATIONS.get(n % HOLDERS).copied().unwrap_or("unknown");
+        let waiter = OPERATIONS.get(n / HOLDERS).copied().unwrap_or("other");
+        sink(&[waiter, holder], Value::Nanoseconds(ns));
+    }
+}
+
+pub(super) fn downgrade_savings(snapshot: &Snapshot, sink: Sink<'_>) {
+    one_counter(snapshot, |counts| counts.downgrade_ns, Value::Nanoseconds, sink);
+}
+
+pub(super) fn mprotect_vmas(snapshot: &Snapshot, sink: Sink<'_>) {
+    one_histogram(snapshot, VMAS, |histogram| Value::Numbers(histogram, VMA_UNIT_LOG2), sink);
+}
+
+pub(super) fn userfault_repeats(snapshot: &Snapshot, sink: Sink<'_>) {
+    one_counter(snapshot, |counts| counts.refaults, Value::Whole, sink);
+}
+
+/// Those of the host have no subject.
+pub(super) fn hazards(snapshot: &Snapshot, sink: Sink<'_>) {
+    for hazard in &snapshot.hazards {
+        let (comm, cgroup) =
+            hazard.subject.as_ref().map_or(("", ""), |subject| (subject.comm.as_str(), subject.cgroup.as_str()));
+        sink(&[comm, cgroup, hazard.class.name(), hazard.outcome], Value::Whole(hazard.count));
+    }
+}
+
+pub(super) fn alerts(snapshot: &Snapshot, sink: Sink<'_>) {
+    for ((class, severity), &count) in &snapshot.alerts {
+        sink(&[class.name(), severity.name()], Value::Whole(count));
+    }
+}
+
+pub(super) fn alerts_over(snapshot: &Snapshot, sink: Sink<'_>) {
+    sink(&[], Value::Whole(snapshot.alerts_over));
 }
 
 pub(super) fn lock_waits(snapshot: &Snapshot, sink: Sink<'_>) {

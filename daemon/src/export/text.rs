@@ -15,7 +15,7 @@ use super::{
     catalogue::{CATALOGUE, Family, Kind},
     families::Value,
 };
-use crate::model::Snapshot;
+use crate::{intake::Histogram, model::Snapshot};
 
 /// A text format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,21 +132,22 @@ fn encode_value(kind: Kind, value: Value<'_>, series: &mut MetricEncoder<'_>) ->
         (_, Value::Whole(value)) => series.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
         (_, Value::Nanoseconds(ns)) => series.encode_gauge(&seconds(ns)),
         (_, Value::Seconds(value)) => series.encode_gauge(&value),
-        (_, Value::Histogram(histogram)) => {
-            let buckets: Vec<(f64, u64)> = (0..BUCKETS).map(|n| (bound(n), histogram.buckets[n])).collect();
-            series.encode_histogram::<[(&str, &str); 0]>(seconds(histogram.sum_ns), histogram.count(), &buckets, None)
+        (_, Value::Histogram(histogram)) => encode_histogram(histogram, seconds, series),
+        (_, Value::Numbers(histogram, unit_log2)) => {
+            encode_histogram(histogram, |units| units as f64 / f64::from(1 << unit_log2), series)
         }
     }
+}
+
+fn encode_histogram(histogram: &Histogram, value: impl Fn(u64) -> f64, series: &mut MetricEncoder<'_>) -> fmt::Result {
+    let bound = |n| if n + 1 == BUCKETS { f64::INFINITY } else { value(1_u64 << (FIRST_BOUND_LOG2 as usize + n)) };
+    let buckets: Vec<(f64, u64)> = (0..BUCKETS).map(|n| (bound(n), histogram.buckets[n])).collect();
+    series.encode_histogram::<[(&str, &str); 0]>(value(histogram.sum_ns), histogram.count(), &buckets, None)
 }
 
 /// Nanoseconds inside, seconds only here.
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
-}
-
-/// Upper bound of a bucket in seconds.
-fn bound(bucket: usize) -> f64 {
-    if bucket + 1 == BUCKETS { f64::INFINITY } else { seconds(1 << (FIRST_BOUND_LOG2 as usize + bucket)) }
 }
 
 /// Prometheus text from OpenMetrics text.
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
     use crate::{
         identity::Subject,
-        intake::{Counts, Histogram},
+        intake::Counts,
         plan::{HOOKS, HookState, Tier},
     };
 

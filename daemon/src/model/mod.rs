@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    anomaly::{Class, Hazard, Severity},
     identity::Subject,
     intake::{Counts, ProgramFigures, TableFigures},
     plan::HookState,
@@ -37,6 +38,14 @@ pub struct Snapshot {
     pub programs: BTreeMap<&'static str, ProgramFigures>,
     /// This process, as customary; none where /proc does not tell.
     pub process: Option<ProcessFigures>,
+    /// Hazards seen so far; totals that are zero are absent.
+    pub hazards: Vec<Hazard>,
+    /// Alerts that are raised, by class and severity; every one that is judged here is in it.
+    pub alerts: BTreeMap<(Class, Severity), u64>,
+    /// Findings that found no room among the alerts.
+    pub alerts_over: u64,
+    /// Nanoseconds waited for mmap_lock, by waiter's and holder's operation.
+    pub blocked_ns: Vec<u64>,
     /// Single events over their thresholds since the start.
     pub records: u64,
     /// Ticks since the start.
