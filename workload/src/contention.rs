@@ -62,6 +62,8 @@ pub(crate) struct Plan {
     pub(crate) write_until: Until,
     pub(crate) read_until: Until,
     pub(crate) pages: usize,
+    /// VMAs of each writer's area, where that is there all the time.
+    pub(crate) vmas: usize,
     pub(crate) write_op: WriteOp,
 }
 
@@ -119,7 +121,11 @@ pub(crate) fn run(plan: Plan, setup: &mut Setup) -> Result<Value> {
     let answers = (0..plan.readers).map(|_| Area::touched(1, setup)).collect::<Result<Vec<_>>>()?;
     let written = (0..plan.writers)
         .map(|_| match plan.write_op {
-            WriteOp::Mprotect => Area::touched(plan.pages, setup),
+            WriteOp::Mprotect => {
+                let area = Area::touched(plan.pages, setup)?;
+                area.split(plan.vmas, setup)?;
+                Ok(area)
+            }
             WriteOp::Munmap => Area::hole(plan.pages, setup),
         })
         .collect::<Result<Vec<_>>>()?;
@@ -215,6 +221,7 @@ mod tests {
         write_until: Until::Ops(4),
         read_until: Until::Ops(5),
         pages: 8,
+        vmas: 1,
         write_op: WriteOp::Munmap,
     };
 

@@ -24,8 +24,10 @@
 
 mod cmd;
 mod contention;
+mod cpus;
 mod memory;
 mod outcome;
+mod pin;
 mod setup;
 mod team;
 mod timing;

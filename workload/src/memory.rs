@@ -3,6 +3,7 @@
 
 use std::io;
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 
 use anyhow::{Result, bail, ensure};
 
@@ -147,20 +148,53 @@ impl Area {
             .map_err(|error| anyhow::anyhow!("madvise {} pages DONTNEED: {error}", self.pages))
     }
 
-    /// Makes every page a VMA of its own, by leaving every second one out of core dumps: pages/2 madvises. VM_DONTDUMP
-    /// is compared when VMAs merge, on all kernels, and mprotect leaves it alone.
+    /// Drops one page: 1 madvise.
     ///
     /// # Errors
     ///
-    /// If the kernel refuses, above all beyond vm.max_map_count.
+    /// If the kernel refuses.
+    pub(crate) fn drop_page(&self, index: usize) -> Result<()> {
+        // SAFETY: the page is inside this area; its contents are of no meaning.
+        let done = unsafe { libc::madvise(self.page(index).cast(), PAGE, libc::MADV_DONTNEED) };
+        ensure!(done == 0, "madvise page {index} of {} DONTNEED: {}", self.pages, io::Error::last_os_error());
+        Ok(())
+    }
+
+    /// Asks for huge pages: 1 madvise.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel has none.
+    pub(crate) fn advise_huge(&self) -> Result<()> {
+        self.advise(libc::MADV_HUGEPAGE)
+            .map_err(|error| anyhow::anyhow!("madvise {} pages HUGEPAGE: {error}", self.pages))
+    }
+
+    /// Makes every page a VMA of its own; see [`Area::split`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Area::split`].
     pub(crate) fn split_into_vmas(&self, setup: &mut Setup) -> Result<()> {
-        for page in (1..self.pages).step_by(2) {
+        self.split(self.pages, setup)
+    }
+
+    /// Makes so many VMAs of equal length of the area, by leaving every second one out of core dumps: half as many madvises.
+    /// VM_DONTDUMP is compared when VMAs merge, on all kernels, and mprotect leaves it alone.
+    ///
+    /// # Errors
+    ///
+    /// If they would not be equal, or the kernel refuses, above all beyond vm.max_map_count.
+    pub(crate) fn split(&self, vmas: usize, setup: &mut Setup) -> Result<()> {
+        ensure!(self.pages.is_multiple_of(vmas), "{} pages make no {vmas} equal VMAs", self.pages);
+        let each = self.pages / vmas;
+        for first in (each..self.pages).step_by(2 * each) {
             setup.madvise_calls += 1;
-            // SAFETY: the page is inside this area, and the advice changes no content.
-            let done = unsafe { libc::madvise(self.page(page).cast(), PAGE, libc::MADV_DONTDUMP) };
+            // SAFETY: the pages are inside this area, and the advice changes no content.
+            let done = unsafe { libc::madvise(self.page(first).cast(), each * PAGE, libc::MADV_DONTDUMP) };
             ensure!(
                 done == 0,
-                "madvise page {page} of {} DONTDUMP: {} (vm.max_map_count?)",
+                "madvise page {first} of {} DONTDUMP: {} (vm.max_map_count?)",
                 self.pages,
                 io::Error::last_os_error()
             );
@@ -196,6 +230,13 @@ impl Area {
         }
     }
 
+    /// Reads a byte of each page, in order: those never written become the zero page.
+    pub(crate) fn read_each(&self) {
+        for index in 0..self.pages {
+            self.read_last(index);
+        }
+    }
+
     /// Writes the first byte of one page.
     pub(crate) fn write(&self, index: usize, value: u8) {
         // SAFETY: the page is inside the mapping; volatile, because the write itself is the purpose.
@@ -212,6 +253,14 @@ impl Area {
     pub(crate) fn write_last(&self, index: usize, value: u8) {
         // SAFETY: the byte is inside the page, which is inside the mapping.
         unsafe { self.page(index).add(PAGE - 1).write_volatile(value) }
+    }
+
+    /// The first bytes of one page as a number that threads share.
+    pub(crate) fn number(&self, index: usize) -> &AtomicU64 {
+        assert!(index < self.pages, "page {index} of {}", self.pages);
+        // SAFETY: eight aligned bytes inside the mapping, which is never unmapped; who uses them as a number does nothing
+        // else with the page's beginning.
+        unsafe { AtomicU64::from_ptr(self.page(index).cast()) }
     }
 
     /// Address of one page; also of the end, for `index` = pages.

@@ -205,6 +205,18 @@ impl Uffd {
             .with_context(|| format!("write-protect {} pages", area.pages()))
     }
 
+    /// Ends the write protection of the whole area: 1 UFFDIO_WRITEPROTECT without mode WP.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub(crate) fn unprotect_all(&self, area: &Area, ioctls: &mut Ioctls) -> Result<()> {
+        let mut protect = uffdio_writeprotect { range: range(area), mode: 0 };
+        // SAFETY: UFFDIO_WRITEPROTECT takes a uffdio_writeprotect.
+        unsafe { self.ioctl(UFFDIO_WRITEPROTECT, &mut protect, &mut ioctls.writeprotect_unwp) }
+            .with_context(|| format!("end the write protection of {} pages", area.pages()))
+    }
+
     /// Ends the write protection of one page: 1 UFFDIO_WRITEPROTECT without mode WP.
     ///
     /// # Errors
@@ -233,12 +245,21 @@ impl Uffd {
     ///
     /// If none comes in time, or the event is no fault.
     pub(crate) fn next_fault(&self, patience: Duration) -> Result<Fault> {
+        self.fault_within(patience)?.with_context(|| format!("no fault came within {patience:?}"))
+    }
+
+    /// Waits for a fault: 1 poll, and 1 read if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the event is no fault.
+    pub(crate) fn fault_within(&self, patience: Duration) -> Result<Option<Fault>> {
         let mut poll = libc::pollfd { fd: self.fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
         let millis = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
         // SAFETY: one pollfd, which lives across the call.
         match unsafe { libc::poll(&mut poll, 1, millis) } {
             1 if poll.revents == libc::POLLIN => {}
-            0 => bail!("no fault came within {patience:?}"),
+            0 => return Ok(None),
             1 => bail!("poll of userfaultfd gave events {:#x}", poll.revents),
             _ => bail!("poll of userfaultfd: {}", io::Error::last_os_error()),
         }
@@ -256,10 +277,10 @@ impl Uffd {
         ensure!(u32::from(event) == UFFD_EVENT_PAGEFAULT, "userfaultfd event {event:#x} is no page fault");
         // SAFETY: the event says that this member of the union is the one that was written.
         let fault = unsafe { message.arg.pagefault };
-        Ok(Fault {
+        Ok(Some(Fault {
             address: fault.address & !(PAGE as u64 - 1),
             wp: fault.flags & u64::from(UFFD_PAGEFAULT_FLAG_WP) != 0,
-        })
+        }))
     }
 
     /// # Safety

@@ -81,6 +81,14 @@ fn failures_are_made_to_order() {
 }
 
 #[test]
+fn a_race_loses_nothing_where_the_kernel_is_fixed() {
+    let Some(all) = counts("uffd-race --rounds 20 --pages 2048") else { return };
+    assert_holds(&all, json!({"rounds": 20, "rounds_with_lost_increments": 0, "lost_increments": 0}));
+    assert_eq!(all["ioctls"]["writeprotect_unwp"], 21);
+    assert!(all["increments"].as_u64().unwrap() >= 20_000, "{all}");
+}
+
+#[test]
 fn soft_dirty_is_cleared_or_said_to_be_unsupported() {
     let Some(all) = counts("clear-refs --cycles 4 --pages 3") else { return };
     assert_holds(&all, json!({"clear_refs_writes": 4, "writes": 12}));

@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Pages of each writer's area, and of the readers' (at most 4096 of them)
     #[arg(long, default_value_t = 4096, value_parser = super::positive())]
     pages: usize,
+    /// VMAs of each writer's area
+    #[arg(long, default_value_t = 1, value_parser = super::positive())]
+    vmas: usize,
     /// What a writer does
     #[arg(long, value_enum, default_value_t = WriteOp::Mprotect)]
     write_op: WriteOp,
@@ -53,6 +56,7 @@ impl Args {
             write_until: until(self.ops),
             read_until: until(self.read_ops.or(self.ops)),
             pages: self.pages,
+            vmas: self.vmas,
             write_op: self.write_op,
         };
         contention::run(plan, setup)

@@ -26,6 +26,7 @@ impl Args {
             write_until: until,
             read_until: until,
             pages: 1,
+            vmas: 1,
             write_op: WriteOp::Mprotect,
         };
         contention::run(plan, setup)

@@ -16,6 +16,8 @@ mod share;
 mod uffd;
 mod uffd_errors;
 mod uffd_missing;
+mod uffd_overlap;
+mod uffd_race;
 mod uffd_wp;
 
 use anyhow::Result;
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Uffd(uffd::Args),
     /// UFFDIO_COPY calls that fail in known ways
     UffdErrors(uffd_errors::Args),
+    /// Writes while another thread keeps a pending flush open
+    UffdOverlap(uffd_overlap::Args),
+    /// A race that loses stores on kernels of 2020 and 2021 without a fix of userfaultfd's
+    UffdRace(uffd_race::Args),
     /// Cycles of writing pages and clearing their soft-dirty bits
     ClearRefs(clear_refs::Args),
     /// Threads that contend for mmap_lock, some for write and some for read
@@ -74,6 +80,8 @@ impl Command {
             Self::UffdWp(_) => "uffd-wp",
             Self::Uffd(_) => "uffd",
             Self::UffdErrors(_) => "uffd-errors",
+            Self::UffdOverlap(_) => "uffd-overlap",
+            Self::UffdRace(_) => "uffd-race",
             Self::ClearRefs(_) => "clear-refs",
             Self::LockHold(_) => "lock-hold",
             Self::LockReaders(_) => "lock-readers",
@@ -101,6 +109,8 @@ impl Command {
             Self::UffdWp(args) => args.run(setup),
             Self::Uffd(args) => args.run(setup),
             Self::UffdErrors(args) => args.run(setup),
+            Self::UffdOverlap(args) => args.run(setup),
+            Self::UffdRace(args) => args.run(setup),
             Self::ClearRefs(args) => args.run(setup),
             Self::LockHold(args) => args.run(setup),
             Self::LockReaders(args) => args.run(setup),
@@ -148,6 +158,8 @@ mod tests {
             &["", "uffd-wp", "--faults", "1"],
             &["", "uffd", "--missing", "1", "--wp", "1"],
             &["", "uffd-errors", "--eexist", "1"],
+            &["", "uffd-overlap", "--case", "disjoint", "--rounds", "1"],
+            &["", "uffd-race", "--rounds", "1"],
             &["", "clear-refs", "--cycles", "1"],
             &["", "lock-hold", "--writers", "1", "--readers", "1", "--ops", "1"],
             &["", "lock-readers", "--ops", "1"],
