@@ -3,6 +3,8 @@
 
 #[path = "live/everywhere.rs"]
 mod everywhere;
+#[path = "live/huge.rs"]
+mod huge;
 mod live;
 #[path = "live/reuse.rs"]
 mod reuse;
@@ -21,6 +23,11 @@ fn flushes(scrape: &Scrape, comm: &str, kind: &str) -> f64 {
 
 fn ioctls(scrape: &Scrape, comm: &str, ioctl: &str) -> f64 {
     scrape.sum("mmscope_uffd_ioctl_seconds_count", &[("comm", comm), ("ioctl", ioctl)])
+}
+
+/// A counter of one command with one more label.
+fn labelled(scrape: &Scrape, metric: &str, comm: &str, label: &str, value: &str) -> f64 {
+    scrape.sum(metric, &[("comm", comm), (label, value)])
 }
 
 /// After the work, nothing is open and nothing was lost.
@@ -64,6 +71,9 @@ fn mprotect_windows_and_flushes_are_exact() {
     }
     assert_eq!(flushes(&scrape, comm, "range") - flushes(&before, comm, "range"), 1000.0);
     assert_eq!(flushes(&scrape, comm, "full") - flushes(&before, comm, "full"), 0.0);
+    // From the second time on that the page is made read-only, it has been through a cycle, each flushed by its own mprotect.
+    assert_eq!(labelled(&scrape, "mmscope_pte_cycles_total", comm, "flushed", "true"), 499.0);
+    assert_eq!(labelled(&scrape, "mmscope_pte_cycles_total", comm, "flushed", "false"), 0.0);
     is_clean(&scrape, comm, before.lost());
 }
 
@@ -106,6 +116,11 @@ fn windows_of_many_vmas_are_one_each() {
         let windows = |scrape: &Scrape| windows(scrape, "exact-vmas", "mprotect", kind);
         assert_eq!(windows(&scrape) - windows(&before), 200.0 * windows_a_call, "{kind}");
     }
+    let vmas = |what: &str| {
+        let of = |scrape: &Scrape| scrape.sum(&format!("mmscope_mprotect_vmas_{what}"), &[("comm", "exact-vmas")]);
+        of(&scrape) - of(&before)
+    };
+    assert_eq!((vmas("count"), vmas("sum")), (200.0, 1400.0));
 }
 
 #[test]
@@ -262,6 +277,10 @@ fn work_on_another_process_is_charged_to_that_process() {
     }
     let maps = std::fs::read_to_string(proc.join("maps")).unwrap();
     let base = usize::from_str_radix(maps.split('-').next().unwrap(), 16).unwrap();
+    // From 6.17 on maps takes the VMAs' own locks; this takes the mm's on all kernels.
+    let mut word = [0; 8];
+    let pagemap = std::fs::File::open(proc.join("pagemap")).unwrap();
+    std::os::unix::fs::FileExt::read_exact_at(&pagemap, &mut word, (base / 4096 * 8) as u64).unwrap();
     let middle = daemon.settled();
     let mut byte = [0];
     for _ in 0..READS {
@@ -293,7 +312,7 @@ fn work_on_another_process_is_charged_to_that_process() {
 #[test]
 fn khugepaged_is_charged_to_whose_pages_it_collapses() {
     let daemon = Daemon::start(&[]);
-    let huge = live::HugePages::collapsing();
+    let huge = huge::HugePages::collapsing();
     let scrape = daemon.settled();
     drop(huge);
     let own = std::fs::read_to_string(format!("/proc/{}/comm", std::process::id())).unwrap();

@@ -6,12 +6,15 @@
 //! Each mix prints one line `exact: {..}` of JSON; `cargo xtask exact` makes a table of them. `EXACT_SCALE` multiplies the
 //! work.
 
+mod downgrade;
 #[path = "../live/mod.rs"]
 mod live;
 mod mixes;
 mod oracle;
+mod overlap;
 mod own;
 mod tally;
+mod trace;
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -36,9 +39,14 @@ const MEASURES: &[&str] = &[
 fn main() -> ExitCode {
     let scale = std::env::var("EXACT_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let daemon = Daemon::start(&[]);
+    let (mut passed, mut failed) = (0, 0);
+    for (good, problems) in [overlap::run(&daemon), downgrade::run(&daemon)] {
+        passed += good;
+        failed += problems.len() as u32;
+        problems.iter().for_each(|problem| println!("FAILED: {problem}"));
+    }
     let oracle = Oracle::new();
     oracle.arm();
-    let (mut passed, mut failed) = (0, 0);
     for mix in mixes::all(scale) {
         match run(&daemon, &oracle, &mix) {
             Ok(()) => passed += 1,
@@ -66,7 +74,8 @@ fn run(daemon: &Daemon, oracle: &Oracle, mix: &mixes::Mix) -> Result<(), String>
     let (old, new) = (own::counts(&before), own::counts(&after));
     let told: BTreeMap<&str, i64> = MEASURES.iter().map(|&name| (name, new[name] - old[name])).collect();
     let counted = reading.counts;
-    let lost = own::gained(&before, &after, "mmscope_lost_total", "reason");
+    let mut lost = own::gained(&before, &after, "mmscope_lost_total", "reason");
+    lost.retain(|reason, _| !live::FORGOTTEN.contains(&reason.as_str()));
     let missed = own::gained(&before, &after, "mmscope_probe_misses_total", "probe");
     let mismatches = own::mismatches(&after) - own::mismatches(&before);
     println!(

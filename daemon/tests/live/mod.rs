@@ -171,10 +171,15 @@ impl Scrape {
 
     /// Everything lost so far. Skipped programs are not in it: where the kernel preempts them that is a bound and no loss,
     /// and an event that was missed shows in the counts that are compared.
+    /// Without what 2 MiB ranges lose for want of room: no event is missing for it, and whose range drives out whose is chance.
     pub(crate) fn lost(&self) -> f64 {
-        self.sum("mmscope_lost_total", &[])
+        let of = |reason: &&str| self.sum("mmscope_lost_total", &[("reason", reason)]);
+        self.sum("mmscope_lost_total", &[]) - FORGOTTEN.iter().map(of).sum::<f64>()
     }
 }
+
+/// Reasons by which 2 MiB ranges are lost.
+pub(crate) const FORGOTTEN: &[&str] = &["range_evicted", "range_beyond"];
 
 /// The workload program under a name of its own, so that figures can be told apart.
 pub(crate) struct Load {
@@ -259,60 +264,6 @@ pub(crate) fn failing(command: &mut Command) -> (i32, String) {
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Memory of this process's that khugepaged has made a huge page of.
-pub(crate) struct HugePages {
-    start: std::ptr::NonNull<std::ffi::c_void>,
-    /// Settings of the kernel's, and what they were.
-    settings: Vec<(&'static str, String)>,
-}
-
-impl HugePages {
-    const BYTES: usize = 4 << 21;
-    const SETTINGS: &[(&str, &str)] = &[("enabled", "madvise"), ("khugepaged/scan_sleep_millisecs", "20")];
-    const FOLDER: &str = "/sys/kernel/mm/transparent_hugepage";
-
-    /// Touches small pages, asks for huge ones, and waits for the first.
-    pub(crate) fn collapsing() -> Self {
-        use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
-        let settings = Self::SETTINGS.iter().map(|(name, value)| {
-            let path = format!("{}/{name}", Self::FOLDER);
-            let old = fs::read_to_string(&path).unwrap();
-            // Of a choice, the one in brackets is on.
-            let old =
-                old.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or(&*old, |(on, _)| on).to_owned();
-            fs::write(&path, value).unwrap();
-            (*name, old)
-        });
-        let settings = settings.collect();
-        let bytes = std::num::NonZeroUsize::new(Self::BYTES).unwrap();
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a mapping of our own.
-        let start = unsafe { mmap_anonymous(None, bytes, access, MapFlags::MAP_PRIVATE) }.unwrap();
-        for page in (0..Self::BYTES).step_by(4096) {
-            // SAFETY: inside the mapping.
-            unsafe { start.cast::<u8>().add(page).write_volatile(1) };
-        }
-        // SAFETY: changes no contents.
-        unsafe { madvise(start, Self::BYTES, MmapAdvise::MADV_HUGEPAGE) }.unwrap();
-        await_some("huge page", || {
-            let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap();
-            let line = rollup.lines().find(|line| line.starts_with("AnonHugePages:"))?;
-            line.split_whitespace().nth(1)?.parse::<u64>().ok().filter(|kib| *kib > 0)
-        });
-        Self { start, settings }
-    }
-}
-
-impl Drop for HugePages {
-    fn drop(&mut self) {
-        for (name, old) in &self.settings {
-            let _ = fs::write(format!("{}/{name}", Self::FOLDER), old);
-        }
-        // SAFETY: the mapping is ours, and nobody has a reference into it.
-        unsafe { nix::sys::mman::munmap(self.start, Self::BYTES) }.unwrap();
-    }
-}
-
 /// Open files of the whole system, those too that only the kernel holds.
 pub(crate) fn open_files() -> u64 {
     let counts = fs::read_to_string("/proc/sys/fs/file-nr").unwrap();
@@ -357,7 +308,18 @@ pub(crate) fn doctor_says(expected: &str) {
 
 /// Maps of ours in the kernel.
 pub(crate) fn loaded_maps() -> usize {
-    let names = ["TASK_STATES", "MM_SLOTS", "HISTOGRAM_ROWS", "LOST", "MM_INDEX", "UFFD_ERRORS", "FREE_", "RECORDS"];
+    let names = [
+        "TASK_STATES",
+        "MM_SLOTS",
+        "HISTOGRAM_ROWS",
+        "LOST",
+        "MM_INDEX",
+        "UFFD_ERRORS",
+        "FREE_",
+        "RECORDS",
+        "PAGE_TABLE_",
+        "BLOCKED_NS",
+    ];
     aya::maps::loaded_maps()
         .filter_map(Result::ok)
         .filter(|map| names.iter().any(|name| map.name_as_str().is_some_and(|have| have.starts_with(name))))
