@@ -112,6 +112,20 @@ impl Index {
         fs::remove_dir_all(&folder).with_context(|| format!("clear {}", folder.display()))
     }
 
+    /// The lines of sources.list for one suite and its security updates.
+    pub(crate) fn sources(&self, suite: &str) -> Result<Vec<String>> {
+        let file = self.config.with_file_name("sources.list");
+        let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let security = format!("{suite}-security");
+        let of_suite = |line: &&str| line.split(' ').any(|word| word == suite || word == security);
+        Ok(text.lines().filter(of_suite).map(str::to_owned).collect())
+    }
+
+    /// The host's way to the network, as options of apt.
+    pub(crate) fn network(&self) -> Result<Vec<String>> {
+        network()
+    }
+
     fn apt(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.env("APT_CONFIG", &self.config).args(args);
@@ -126,15 +140,21 @@ fn simulated(line: &str) -> Option<(String, String)> {
     Some((name.to_owned(), version.to_owned()))
 }
 
-/// A configuration that stands alone. Of the host's only the way to the network is kept (proxies, time-outs): its hooks
-/// run after each update, clean its own caches and need root.
-fn config(root: &Path) -> Result<String> {
+/// The way to the network in the host's configuration (proxies, time-outs).
+fn network() -> Result<Vec<String>> {
     let host = sh::output(Command::new("apt-config").arg("dump"))?;
-    let network = host.lines().filter(|line| {
+    let lines = host.lines().filter(|line| {
         line.starts_with("Acquire::")
             && !line.starts_with("Acquire::IndexTargets")
             && !line.starts_with("Acquire::Languages")
     });
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// A configuration that stands alone. Of the host's only the way to the network is kept: its hooks run after each update,
+/// clean its own caches and need root.
+fn config(root: &Path) -> Result<String> {
+    let network = network()?;
     let root = root.display();
     let own = [
         r#"Dir::Etc::main "/dev/null";"#.to_owned(),
@@ -154,7 +174,7 @@ fn config(root: &Path) -> Result<String> {
         // An archived suite's index is past its date and still signed.
         r#"Acquire::Check-Valid-Until "false";"#.to_owned(),
     ];
-    Ok(network.map(str::to_owned).chain(own).map(|line| line + "\n").collect())
+    Ok(network.into_iter().chain(own).map(|line| line + "\n").collect())
 }
 
 /// The suites, from the mirrors that the host itself uses.

@@ -21,6 +21,8 @@ use crate::{build, dist, paths, test, userland};
 
 /// How a line of the test program's begins that carries a mix's counts.
 const LINE: &str = "exact: ";
+/// The same for a case of overlapping windows and write faults.
+const OVERLAP: &str = "overlap: ";
 
 /// khugepaged works on every address space, those too that both sides leave out: only where it is asked to.
 const KERNEL_WORDS: &str = "transparent_hugepage=madvise";
@@ -56,16 +58,17 @@ pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
         [] => KERNELS.to_vec(),
         given => given.iter().map(String::as_str).collect(),
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
     let mut failed = false;
     for kernel in kernels {
         for &smp in &args.smp {
             let outcome = programs.run(guests, &kernels::resolve(kernel)?, smp, args.scale)?;
             failed |= outcome.counts.failed > 0 || outcome.counts.passed == 0 || outcome.problem.is_some();
             rows.extend(outcome.rows);
+            overlaps.extend(outcome.overlaps);
         }
     }
-    let table = table(&rows);
+    let table = format!("{}\n{OVERLAPS}\n{}", table(&rows), overlap_table(&overlaps));
     println!("\n{table}");
     if args.write {
         let path = paths::root().join("docs/exactness.md");
@@ -92,6 +95,8 @@ pub(crate) struct Outcome {
     pub(crate) problem: Option<String>,
     /// One for each mix.
     pub(crate) rows: Vec<Row>,
+    /// One for each case of overlap.
+    pub(crate) overlaps: Vec<Row>,
 }
 
 /// The counts of one mix on one kernel.
@@ -125,16 +130,18 @@ impl Programs {
         let outcome = guest.run(tools)?;
         outcome.explain();
         let mut counts = Counts::default();
-        let mut rows = Vec::new();
+        let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
         for line in outcome.output.lines() {
             counts.add_line(line);
-            if let Some(json) = line.strip_prefix(LINE) {
-                let counts = serde_json::from_str(json).with_context(|| format!("read {line}"))?;
-                rows.push(Row { kernel: kernel.release.clone(), counts });
+            for (prefix, rows) in [(LINE, &mut rows), (OVERLAP, &mut overlaps)] {
+                if let Some(json) = line.strip_prefix(prefix).filter(|rest| rest.starts_with('{')) {
+                    let counts = serde_json::from_str(json).with_context(|| format!("read {line}"))?;
+                    rows.push(Row { kernel: kernel.release.clone(), counts });
+                }
             }
         }
         let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
-        Ok(Outcome { counts, problem, rows })
+        Ok(Outcome { counts, problem, rows, overlaps })
     }
 }
 
@@ -173,6 +180,28 @@ pub(crate) fn table(rows: &[Row]) -> String {
         );
     }
     text.push_str(&sums(rows));
+    text
+}
+
+const OVERLAPS: &str = "## Write faults inside open windows
+
+Scripted overlaps (`mmload uffd-overlap`): one thread keeps the pending flush of a userfaultfd range open, another writes. Own
+counts beside a trace of the same run, in which kprobe events of all processors are in one order; where they differ both
+are shown. The trace tells a forced flush by the VMA's flags and the kernel's own pending count, mmscope by the page-table entry.
+";
+
+/// The table of overlaps: own counts; where the trace's differs, it stands behind.
+pub(crate) fn overlap_table(rows: &[Row]) -> String {
+    const COLUMNS: [&str; 5] = ["warranted", "unwarranted", "mitigated", "exposed", "reused"];
+    let mut text = format!("| kernel | case | {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len() + 2));
+    for row in rows {
+        let cells = COLUMNS.map(|name| match (&row.counts[name][0], &row.counts[name][1]) {
+            (own, trace) if own == trace => own.to_string(),
+            (own, trace) => format!("{own} of {trace}"),
+        });
+        let case = row.counts["case"].as_str().unwrap_or_default();
+        let _ = writeln!(text, "| {} | {case} | {} |", row.kernel, cells.join(" | "));
+    }
     text
 }
 

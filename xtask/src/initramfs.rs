@@ -1,5 +1,6 @@
-//! The guest's whole file system: a newc cpio archive with busybox, an init script, the modules, and the files that
-//! the guest is to have. Knows the guest's side of the three serial ports; vm.rs knows the host's.
+//! The guest's whole file system, or what brings it up from a disk: a newc cpio archive with busybox, an init script, the
+//! modules, and the files that the guest is to have. Knows the guest's side of the three serial ports; vm.rs knows the
+//! host's.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -35,6 +36,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) files: &'a [GuestFile],
     /// Exported to the command.
     pub(crate) env: &'a [(String, String)],
+    /// Whether the command runs on the installation on the first virtio disk.
+    pub(crate) root: bool,
     /// A shell's command line.
     pub(crate) command: &'a str,
 }
@@ -48,6 +51,8 @@ pub(crate) fn write(to: &Path, contents: &Contents<'_>) -> Result<()> {
     }
     archive.host_file("/bin/busybox", contents.busybox)?;
     archive.data("/init", 0o755, init(contents).as_bytes())?;
+    archive.data("/finish", 0o644, FINISH.as_bytes())?;
+    archive.data("/last", 0o755, last(contents).as_bytes())?;
     archive.data("/etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")?;
     archive.data("/etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")?;
     archive.data("/etc/hosts", 0o644, b"127.0.0.1 localhost guest\n")?;
@@ -56,7 +61,8 @@ pub(crate) fn write(to: &Path, contents: &Contents<'_>) -> Result<()> {
         archive.data(&module_path(number, module), 0o644, &module.data)?;
     }
     for file in contents.files {
-        archive.host_file(&file.guest, &file.host)?;
+        let folder = if contents.root { FOR_DISK } else { "" };
+        archive.host_file(&format!("{folder}{}", file.guest), &file.host)?;
     }
     cpio::newc::trailer(archive.writer).context("end the initramfs")?.flush().context("write the initramfs")
 }
@@ -83,16 +89,41 @@ fn module_path(number: usize, module: &Module) -> String {
     format!("/modules/{number:02}-{}.ko", module.name)
 }
 
+/// Where files lie in the archive that belong on the disk.
+const FOR_DISK: &str = "/disk";
+
 /// The first process. Its own words go to the kernel's console on ttyS0, the command's output to ttyS1, and the exit
 /// code to ttyS2.
 fn init(contents: &Contents<'_>) -> String {
-    let env: String =
-        contents.env.iter().map(|(name, value)| format!("export {name}={}\n", sh::quote(value))).collect();
-    INIT.replace("@ENV@\n", &env).replace("@ADDRESS@", GUEST_ADDRESS)
+    let (path, end) = if contents.root { (DISK_PATH, to_disk(contents.files)) } else { (PATH, ON_BUSYBOX.to_owned()) };
+    INIT.replace("@PATH@", path).replace("@ADDRESS@", GUEST_ADDRESS).replace("@END@\n", &end)
 }
 
+/// The first process when everything is there.
+fn last(contents: &Contents<'_>) -> String {
+    let env: String =
+        contents.env.iter().map(|(name, value)| format!("export {name}={}\n", sh::quote(value))).collect();
+    LAST.replace("@ENV@\n", &env)
+}
+
+/// Mounts the disk and goes there. File by file: there, /bin is a link to a folder, which no copy of folders survives.
+fn to_disk(files: &[GuestFile]) -> String {
+    let mut copies = String::new();
+    for GuestFile { host, guest } in files {
+        let from = sh::quote(&format!("{FOR_DISK}{guest}"));
+        let to = sh::quote(&format!("/new{guest}"));
+        let all = if host.is_dir() { "/." } else { "" };
+        let folder = if host.is_dir() { to.clone() } else { format!("\"$(dirname {to})\"") };
+        copies.push_str(&format!("mkdir -p {folder}\ncp -a {from}{all} {to}\n"));
+    }
+    TO_DISK.replace("@COPIES@\n", &copies)
+}
+
+const PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
+const DISK_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 const INIT: &str = r#"#!/bin/busybox sh
-export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TERM=dumb RUST_BACKTRACE=1
+export PATH=@PATH@ HOME=/root TERM=dumb RUST_BACKTRACE=1
 /bin/busybox --install -s 2>/dev/null
 
 mount -t proc proc /proc
@@ -107,6 +138,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf
+ln -s /proc/self/fd /dev/fd
 hostname guest
 ip link set lo up
 
@@ -115,15 +147,7 @@ ip link set lo up
 exec 3>/dev/ttyS1 4>/dev/ttyS2
 stty -F /dev/ttyS1 raw -echo
 stty -F /dev/ttyS2 raw -echo
-
-finish() {
-    # Closing waits until the port has sent everything.
-    exec 3>&-
-    sync
-    echo "exit $1" >&4
-    exec 4>&-
-    poweroff -f
-}
+. /finish
 
 for module in /modules/*.ko; do
     [ -e "$module" ] || continue
@@ -134,11 +158,45 @@ if [ -d /sys/class/net/eth0 ]; then
     ip link set eth0 up
     ip route add default via 10.0.2.2
 fi
+@END@
+"#;
 
+const FINISH: &str = r#"
+finish() {
+    # Closing waits until the port has sent everything.
+    exec 3>&-
+    /bin/busybox sync
+    echo "exit $1" >&4
+    exec 4>&-
+    /bin/busybox poweroff -f
+}
+"#;
+
+const ON_BUSYBOX: &str = ". /last\n";
+
+const TO_DISK: &str = r#"
+mkdir /new
+for tenth in $(seq 100); do
+    [ -b /dev/vda ] && break
+    sleep 0.1
+done
+mount -t ext4 /dev/vda /new || { echo "init: the root image does not mount" >&3; finish 125; }
+echo "127.0.0.1 localhost guest" >/new/etc/hosts
+cp -a /bin/busybox /new/bin/busybox
+cp -a /command /finish /last /new/
+@COPIES@
+for folder in dev proc run sys tmp; do
+    mkdir -p "/new/$folder"
+    mount -o move "/$folder" "/new/$folder"
+done
+exec switch_root /new /bin/busybox sh /last
+"#;
+
+const LAST: &str = r#". /finish
 cd /root
 @ENV@
 echo "init: ready" >/dev/kmsg
-sh /command </dev/null >&3 2>&1 4>&- 3>&-
+/bin/sh /command </dev/null >&3 2>&1 4>&- 3>&-
 finish $?
 "#;
 
@@ -191,5 +249,18 @@ impl Archive {
         writer.write_all(data).with_context(|| format!("add {name} to the initramfs"))?;
         writer.finish().with_context(|| format!("add {name} to the initramfs"))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GuestFile, to_disk};
+
+    #[test]
+    fn files_and_folders_are_copied_to_the_disk_by_name() {
+        let file = |host: &str, guest: &str| GuestFile { host: host.into(), guest: guest.to_owned() };
+        let script = to_disk(&[file("Cargo.toml", "/bin/two words"), file("src", "/opt/src")]);
+        assert!(script.contains("\ncp -a '/disk/bin/two words' '/new/bin/two words'\n"), "{script}");
+        assert!(script.contains("\ncp -a /disk/opt/src/. /new/opt/src\n"), "{script}");
     }
 }

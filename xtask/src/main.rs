@@ -12,6 +12,7 @@ mod console;
 mod debian;
 mod dist;
 mod exact;
+mod findings;
 mod initramfs;
 mod kernels;
 mod linker;
@@ -19,6 +20,7 @@ mod lint;
 mod modules;
 mod paths;
 mod qemu;
+mod root;
 mod run;
 mod selftests;
 mod setup;
@@ -27,6 +29,7 @@ mod storm;
 mod test;
 mod tidy;
 mod toolchain;
+mod unfixed_kernel;
 mod unused;
 mod userland;
 mod verifier;
@@ -75,8 +78,12 @@ enum Task {
     Storm(storm::StormArgs),
     /// The verifier's count of each program on each kernel, beside docs/verifier.md
     Verifier(verifier::VerifierArgs),
+    /// What mmscope tells of programs that people run, in a guest of each kernel and program
+    Findings(findings::FindingsArgs),
     /// The kernel's own tests of memory management in guests, without and with mmscope attached
     Selftests(selftests::SelftestsArgs),
+    /// Build the kernel of 2021 that loses stores under userfaultfd, and the same with the fix; print an image's path
+    UnfixedKernel(unfixed_kernel::UnfixedKernelArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
     Lint,
 }
@@ -128,7 +135,9 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Exact(args) => return exact::main(&args),
         Task::Storm(args) => return storm::main(&args),
         Task::Verifier(args) => return verifier::main(&args),
+        Task::Findings(args) => return findings::main(&args),
         Task::Selftests(args) => return selftests::main(&args),
+        Task::UnfixedKernel(args) => return unfixed_kernel::main(&args),
         Task::Lint => return lint::lint(),
     }
     Ok(ExitCode::SUCCESS)

@@ -58,13 +58,13 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
             Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
         }
     })?);
-    let mut rows = Vec::new();
+    let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
     for kernel in kernels.clone() {
         // One after the other: each of their processors is emulated in a thread of its own.
         let name = format!("exact {kernel}");
         stages.push(match &exact_test {
             None => Stage::left_out(name, "--no-guests, or a filter"),
-            Some(Ok(programs)) => run.exact(name, kernel, programs, &mut rows),
+            Some(Ok(programs)) => run.exact(name, kernel, programs, &mut rows, &mut overlaps),
             Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
         });
     }
@@ -77,7 +77,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         }
     }
     if !rows.is_empty() {
-        println!("\n{}", exact::table(&rows));
+        println!("\n{}\n{}", exact::table(&rows), exact::overlap_table(&overlaps));
     }
     if !comparisons.is_empty() {
         println!("\n{}", selftests::summary_table(&comparisons));
@@ -248,7 +248,14 @@ impl Run<'_> {
     }
 
     /// The short form of `cargo xtask exact`.
-    fn exact(&self, name: String, kernel: &str, programs: &exact::Programs, rows: &mut Vec<exact::Row>) -> Stage {
+    fn exact(
+        &self,
+        name: String,
+        kernel: &str,
+        programs: &exact::Programs,
+        rows: &mut Vec<exact::Row>,
+        overlaps: &mut Vec<exact::Row>,
+    ) -> Stage {
         banner(&name);
         let started = Instant::now();
         let outcome = kernels::resolve(kernel).and_then(|kernel| programs.run(self.guests, &kernel, 2, 1));
@@ -256,6 +263,7 @@ impl Run<'_> {
             Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
             Ok(outcome) => {
                 rows.extend(outcome.rows);
+                overlaps.extend(outcome.overlaps);
                 Stage::ended(name, started, outcome.counts, outcome.problem)
             }
         }

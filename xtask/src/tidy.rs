@@ -14,6 +14,7 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
     ("probe-ebpf/src/maps.rs", "map values by pointer"),
     ("daemon/src/intake/mapping.rs", "slots mapped from the kernel"),
     ("workload/", "system calls that std does not have"),
+    ("daemon/tests/live/huge.rs", "memory of a test's own"),
 ];
 
 /// `unsafe` in an attribute is a linker matter: it names a symbol or a section and reads no memory.
