@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// VMAs of the range that is protected.
-const CASES: &[u64] = &[1, 4, 64];
+const CASES: &[u64] = &[1, 4, 16];
 const PAGES: u64 = 4096;
 const WRITES: u64 = 60;
 /// How far own savings may be from the trace's.
