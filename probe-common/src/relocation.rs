@@ -68,22 +68,18 @@ pub mod field {
     pub const MMU_GATHER_START: u16 = 25;
     /// `mmu_gather.end`
     pub const MMU_GATHER_END: u16 = 26;
-    /// `mm_struct.mmap_lock.count`
-    pub const MM_MMAP_LOCK_COUNT: u16 = 27;
-    /// `rw_semaphore.count`
-    pub const RWSEM_COUNT: u16 = 28;
     /// `task_struct.nvcsw`
-    pub const TASK_NVCSW: u16 = 29;
+    pub const TASK_NVCSW: u16 = 27;
     /// `task_struct.nivcsw`
-    pub const TASK_NIVCSW: u16 = 30;
+    pub const TASK_NIVCSW: u16 = 28;
     /// `task_struct.se.sum_exec_runtime`
-    pub const TASK_EXEC_RUNTIME: u16 = 31;
+    pub const TASK_EXEC_RUNTIME: u16 = 29;
     /// `file.private_data`
-    pub const FILE_PRIVATE_DATA: u16 = 32;
+    pub const FILE_PRIVATE_DATA: u16 = 30;
     /// `userfaultfd_ctx.mm`
-    pub const UFFD_CTX_MM: u16 = 33;
+    pub const UFFD_CTX_MM: u16 = 31;
     /// `flush_tlb_info.mm`
-    pub const FLUSH_INFO_MM: u16 = 34;
+    pub const FLUSH_INFO_MM: u16 = 32;
     /// First id that is no member.
     pub const END: u16 = 48;
 }

@@ -17,9 +17,6 @@ use crate::{
     params,
 };
 
-/// Holds that one wait is charged to, at most.
-const CHARGED: usize = 4;
-
 /// A hold ended with waiters behind it. Of two readers that end at the very same moment one may be forgotten.
 #[inline(always)]
 pub(crate) fn held(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u64) {
@@ -39,18 +36,21 @@ pub(crate) fn waited(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u6
     }
     let mut last = HOLDER_UNKNOWN;
     let mut until = to_ns;
-    let mut n = 0;
-    while n < CHARGED && until > from_ns {
-        let (holder, since) = last_before(entry, from_ns, until);
-        if holder == HOLDER_UNKNOWN {
-            break;
+    // They stand there in the order in which they ended.
+    let newest = get!(entry, blocker_count);
+    let mut n = 1;
+    while n <= BLOCKERS as u32 {
+        let place = opaque(u64::from(newest.wrapping_sub(n))) as usize & (BLOCKERS - 1);
+        let (from, to) = (get!(entry, blockers[place].from_ns), get!(entry, blockers[place].to_ns));
+        if to > from_ns && from < until {
+            let holder = get!(entry, blockers[place].operation);
+            let since = if from > from_ns { from } else { from_ns };
+            charge(operation, holder, until - since);
+            if last == HOLDER_UNKNOWN {
+                last = holder;
+            }
+            until = since;
         }
-        let since = if since > from_ns { since } else { from_ns };
-        charge(operation, holder, until - since);
-        if n == 0 {
-            last = holder;
-        }
-        until = since;
         n += 1;
     }
     if until > from_ns {
@@ -59,28 +59,9 @@ pub(crate) fn waited(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u6
     last
 }
 
-/// Of the holds that ended between two moments, the last one: its operation and its beginning.
-#[inline(always)]
-fn last_before(entry: *mut MmSlot, from_ns: u64, until_ns: u64) -> (u32, u64) {
-    let (mut holder, mut since, mut latest) = (HOLDER_UNKNOWN, 0, from_ns);
-    let mut n = 0_u64;
-    while n < BLOCKERS as u64 {
-        let place = opaque(n) as usize & (BLOCKERS - 1);
-        let (from, to) = (get!(entry, blockers[place].from_ns), get!(entry, blockers[place].to_ns));
-        // One that began later than where it would have to end is a later one's.
-        if to > latest && to <= until_ns && from < until_ns {
-            latest = to;
-            since = from;
-            holder = get!(entry, blockers[place].operation);
-        }
-        n += 1;
-    }
-    (holder, since)
-}
-
+/// Adds to what waiters of an operation waited for holders of another one.
 #[inline(always)]
 fn charge(waiter: u32, holder: u32, ns: u64) {
-    let holder = if holder < HOLDER_UNKNOWN { holder } else { HOLDER_UNKNOWN };
     if let Some(total) = blocked_ns(waiter * HOLDERS as u32 + holder) {
         add_u64(total, ns);
     }

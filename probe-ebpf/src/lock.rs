@@ -20,19 +20,11 @@ use crate::{
     window,
 };
 
-/// RWSEM_FLAG_WAITERS, kernel/locking/rwsem.c, the same from 5.3 on.
-const RWSEM_FLAG_WAITERS: u64 = 1 << 1;
-
-/// Whether others wait for a lock, from its count.
+/// Whether others wait for an mm's lock, by our books. The lock's own flag says less: before 5.11 a reader that spins for it
+/// does not set it.
 #[inline(always)]
-pub(crate) fn has_waiters(count: u64) -> bool {
-    count & RWSEM_FLAG_WAITERS != 0
-}
-
-/// Whether others wait for an mm's lock.
-#[inline(always)]
-pub(crate) fn is_contended<R: Reader>(mm: u64) -> bool {
-    params::has_lock_count() != 0 && has_waiters(R::u64::<{ field::MM_MMAP_LOCK_COUNT }>(mm))
+fn is_contended(entry: *mut MmSlot) -> bool {
+    get!(entry, waits_begun) != get!(entry, waits_ended)
 }
 
 /// mmap_lock was acquired, or a trylock failed.
@@ -62,29 +54,29 @@ pub(crate) fn acquired_by<R: Reader>(
         return;
     }
     let now = now_ns();
-    let free = if get!(task, holds[0].mm) == 0 {
-        0
-    } else if get!(task, holds[0].mm) == mm {
-        return again::<R, 0>(ctx, task, mm, slot_index, write, now);
-    } else if get!(task, holds[1].mm) == 0 {
-        1
-    } else if get!(task, holds[1].mm) == mm {
-        return again::<R, 1>(ctx, task, mm, slot_index, write, now);
+    let (first, second) = (get!(task, holds[0].mm), get!(task, holds[1].mm));
+    if first == mm {
+        again::<R, 0>(ctx, task, mm, slot_index, write, now);
+    } else if first != 0 && second == mm {
+        again::<R, 1>(ctx, task, mm, slot_index, write, now);
     } else {
         count_acquisition(slot_index, write, true);
-        return count_lost(lost::HOLD_OVERFLOW);
-    };
-    count_acquisition(slot_index, write, true);
-    if free == 0 {
-        open::<0>(task, mm, slot_index, write, now);
-        // The second hold may be the same lock's: taken while another one was in the first place.
-        if get!(task, holds[1].mm) == mm {
-            count_lost(lost::HOLD_OVERWRITTEN);
-            set!(task, holds[1].mm = 0);
-            tasks::end(task, BUSY_HOLD << 1);
+        if first == 0 {
+            open::<0>(task, mm, slot_index, write, now);
+            // The second hold may be the same lock's: taken while another one was in the first place.
+            if second == mm {
+                count_lost(lost::HOLD_OVERWRITTEN);
+                set!(task, holds[1].mm = 0);
+                tasks::end(task, BUSY_HOLD << 1);
+            }
+        } else if second == 0 {
+            open::<1>(task, mm, slot_index, write, now);
+        } else {
+            return count_lost(lost::HOLD_OVERFLOW);
         }
-    } else {
-        open::<1>(task, mm, slot_index, write, now);
+    }
+    if get!(task, context_path) != 0 {
+        window::locked(task, slot_index, write, now);
     }
 }
 
@@ -119,7 +111,7 @@ fn again<R: Reader, const I: usize>(
     // The functions of rw_semaphore have one for the downgrade.
     if R::IDENTIFIES && get!(task, holds[I].write) != 0 && !write {
         // mmap_write_downgrade: the write hold ends here and a read hold begins. Nobody acquired anything.
-        close::<I, false>(ctx, task, mm, now, is_contended::<R>(mm));
+        close::<I, false>(ctx, task, mm, now);
     } else {
         count_lost(lost::HOLD_OVERWRITTEN);
         count_acquisition(slot_index, write, true);
@@ -135,9 +127,6 @@ fn open<const I: usize>(task: *mut TaskState, mm: u64, slot_index: u32, write: b
     set!(task, holds[I].write = u32::from(write));
     set!(task, holds[I].runtime_ns = current_runtime_ns());
     tasks::begin(task, BUSY_HOLD << I);
-    if get!(task, context_path) != 0 {
-        window::locked(task, slot_index, write, now);
-    }
 }
 
 #[inline(always)]
@@ -150,11 +139,11 @@ fn count_acquisition(slot_index: u32, write: bool, success: bool) {
 
 /// mmap_lock is about to be released.
 #[inline(always)]
-pub(crate) fn released(ctx: *mut c_void, mm: u64, write: bool, contended: bool, turn: Turn) {
+pub(crate) fn released(ctx: *mut c_void, mm: u64, write: bool, turn: Turn) {
     let found = tasks::find();
     let known = found.is_some();
     if let Some(task) = found
-        && released_by(ctx, task, mm, write, contended)
+        && released_by(ctx, task, mm, write)
     {
         return;
     }
@@ -165,11 +154,11 @@ pub(crate) fn released(ctx: *mut c_void, mm: u64, write: bool, contended: bool, 
 
 /// As [`released`], by a task whose entry is at hand; false if it has no such hold.
 #[inline(always)]
-pub(crate) fn released_by(ctx: *mut c_void, task: *mut TaskState, mm: u64, write: bool, contended: bool) -> bool {
+pub(crate) fn released_by(ctx: *mut c_void, task: *mut TaskState, mm: u64, write: bool) -> bool {
     if get!(task, holds[0].mm) == mm && get!(task, holds[0].write) == u32::from(write) {
-        close::<0, true>(ctx, task, mm, now_ns(), contended);
+        close::<0, true>(ctx, task, mm, now_ns());
     } else if get!(task, holds[1].mm) == mm && get!(task, holds[1].write) == u32::from(write) {
-        close::<1, true>(ctx, task, mm, now_ns(), contended);
+        close::<1, true>(ctx, task, mm, now_ns());
     } else {
         return false;
     }
@@ -185,32 +174,26 @@ pub(crate) fn count_orphan(mm: u64, known: bool) {
 
 /// A lock held for write is now held for read. Nobody acquired anything.
 #[inline(always)]
-pub(crate) fn downgraded_by(ctx: *mut c_void, task: *mut TaskState, mm: u64, contended: bool) {
+pub(crate) fn downgraded_by(ctx: *mut c_void, task: *mut TaskState, mm: u64) {
     if get!(task, holds[0].mm) == mm && get!(task, holds[0].write) != 0 {
-        downgrade::<0>(ctx, task, mm, contended);
+        downgrade::<0>(ctx, task, mm);
     } else if get!(task, holds[1].mm) == mm && get!(task, holds[1].write) != 0 {
-        downgrade::<1>(ctx, task, mm, contended);
+        downgrade::<1>(ctx, task, mm);
     }
 }
 
 #[inline(always)]
-fn downgrade<const I: usize>(ctx: *mut c_void, task: *mut TaskState, mm: u64, contended: bool) {
+fn downgrade<const I: usize>(ctx: *mut c_void, task: *mut TaskState, mm: u64) {
     let slot_index = get!(task, holds[I].slot);
     let now = now_ns();
-    close::<I, false>(ctx, task, mm, now, contended);
+    close::<I, false>(ctx, task, mm, now);
     open::<I>(task, mm, slot_index, false, now);
 }
 
-/// Ends a hold: the duration goes to the lock's mm, the operation is the task's. `contended`: others wait for the lock. One
-/// that is only downgraded is no mprotect's, and sends no record.
+/// Ends a hold: the duration goes to the lock's mm, the operation is the task's. One that is only downgraded is no mprotect's,
+/// and sends no record.
 #[inline(always)]
-fn close<const I: usize, const RELEASED: bool>(
-    ctx: *mut c_void,
-    task: *mut TaskState,
-    mm: u64,
-    now: u64,
-    contended: bool,
-) {
+fn close<const I: usize, const RELEASED: bool>(ctx: *mut c_void, task: *mut TaskState, mm: u64, now: u64) {
     let since = get!(task, holds[I].since_ns);
     let slot_index = get!(task, holds[I].slot);
     let write = get!(task, holds[I].write);
@@ -224,6 +207,7 @@ fn close<const I: usize, const RELEASED: bool>(
     if (operation as usize) < OPERATION_COUNT {
         add_u64(at!(entry, hold_ns[operation as usize]), held);
     }
+    let contended = is_contended(entry);
     if RELEASED && write != 0 && changes_since != 0 {
         set!(task, change_since_ns = 0);
         if operation == OP_MPROTECT {

@@ -31,7 +31,6 @@ params! {
     INLINE_CHANGES: u32 = 0, inline_changes;
     HAS_PENDING: u32 = 0, has_pending;
     HAS_TASK_TIMES: u32 = 0, has_task_times;
-    HAS_LOCK_COUNT: u32 = 0, has_lock_count;
     OWN_TGID: u32 = 0, own_tgid;
     PROCESSORS: u32 = 0, processors;
 }

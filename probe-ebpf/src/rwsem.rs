@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use probe_common::{relocation::field, task::TaskState};
 
 use crate::{
-    kernel::{Raw, Reader, Remembering, Typed, current_mm, current_task},
+    kernel::{Raw, Reader, Remembering, current_mm, current_task},
     lock,
     maps::{get, set},
     params, slots, tasks,
@@ -45,12 +45,6 @@ fn is_mm(task: *mut TaskState, mm: u64) -> bool {
     owner != 0 && (owner == current_task() || Raw::u64::<{ field::TASK_MM }>(owner) == mm)
 }
 
-/// Whether others wait for a semaphore.
-#[inline(always)]
-fn is_contended(sem: u64) -> bool {
-    params::has_lock_count() != 0 && lock::has_waiters(Typed::u64::<{ field::RWSEM_COUNT }>(sem))
-}
-
 /// A semaphore was acquired, or was not.
 #[inline(always)]
 pub(crate) fn acquired(ctx: *mut c_void, sem: u64, write: bool, success: bool, turn: Turn) {
@@ -67,9 +61,8 @@ pub(crate) fn released(ctx: *mut c_void, sem: u64, write: bool, turn: Turn) {
     let found = tasks::find();
     let known = found.is_some();
     let Some(task) = found.or_else(tasks::current) else { return };
-    let contended = is_contended(sem);
     let mm = lock::mm_around(number(task, sem));
-    if !lock::released_by(ctx, task, mm, write, contended) && turn == Turn::First && is_mm(task, mm) {
+    if !lock::released_by(ctx, task, mm, write) && turn == Turn::First && is_mm(task, mm) {
         lock::count_orphan(mm, known);
     }
 }
@@ -78,8 +71,7 @@ pub(crate) fn released(ctx: *mut c_void, sem: u64, write: bool, turn: Turn) {
 #[inline(always)]
 pub(crate) fn downgraded(ctx: *mut c_void, sem: u64) {
     let Some(task) = tasks::find() else { return };
-    let contended = is_contended(sem);
-    lock::downgraded_by(ctx, task, lock::mm_around(number(task, sem)), contended);
+    lock::downgraded_by(ctx, task, lock::mm_around(number(task, sem)));
 }
 
 /// An acquisition left the fast path: it spins, or blocks.

@@ -185,36 +185,45 @@ pub(crate) fn change_protection(tlb: u64, change: Change, turn: Turn) {
     if turn != Turn::First && seen {
         return;
     }
+    let path = path_of(change.cp_flags);
+    set!(task, scratch = u64::from(is_writable(path, change.vma_flags)));
     let slot_index = if get!(task, windows[0].tlb) == tlb {
-        change_in::<0>(task, change)
+        announce::<0>(task, change, path)
     } else if get!(task, windows[1].tlb) == tlb {
-        change_in::<1>(task, change)
+        announce::<1>(task, change, path)
     } else {
         return;
     };
-    let path = path_of(change.cp_flags);
-    range::changed(slot_index, change.start, change.end, is_writable(path, change.vma_flags));
+    range::changed(slot_index, change.start, change.end, get!(task, scratch) != 0);
+    // Last: what was done here is none of the change's time.
+    let now = now_ns();
+    if get!(task, windows[0].tlb) == tlb {
+        begin_inner::<0>(task, now);
+    } else {
+        begin_inner::<1>(task, now);
+    }
+    if path_of(change.cp_flags) == PATH_MPROTECT {
+        count_vma(task, now);
+    }
 }
 
-/// Notes a change in a window; the slot of its mm.
-
+/// Notes where a window's pages change, and why; the slot of its mm.
 #[inline(always)]
-fn change_in<const I: usize>(task: *mut TaskState, change: Change) -> u32 {
-    let path = path_of(change.cp_flags);
-    let now = now_ns();
-    if get!(task, windows[I].inner_since_ns) == 0 {
-        set!(task, windows[I].inner_since_ns = now);
-    }
+fn announce<const I: usize>(task: *mut TaskState, change: Change, path: u32) -> u32 {
     if get!(task, windows[I].end) == 0 {
         set!(task, windows[I].start = change.start);
     }
     // VMAs come in the order of their addresses.
     set!(task, windows[I].end = change.end);
     set!(task, windows[I].path = path + 1);
-    if path == PATH_MPROTECT {
-        count_vma(task, now);
-    }
     get!(task, windows[I].slot)
+}
+
+#[inline(always)]
+fn begin_inner<const I: usize>(task: *mut TaskState, now: u64) {
+    if get!(task, windows[I].inner_since_ns) == 0 {
+        set!(task, windows[I].inner_since_ns = now);
+    }
 }
 
 /// One more VMA of an mprotect.
@@ -483,12 +492,12 @@ fn inline_announced(task: *mut TaskState, slot_index: u32, now: u64) {
         return;
     }
     let path = get!(task, context_path) - 1;
-    if path == PATH_MPROTECT {
-        count_vma(task, now);
-    }
     if path != PATH_SOFT_DIRTY {
         let writable = path == PATH_UFFD_UNWP || path == PATH_MPROTECT && get!(task, inline_writable) != 0;
         range::changed(slot_index, get!(task, inline_start), get!(task, inline_end), writable);
+    }
+    if path == PATH_MPROTECT {
+        count_vma(task, now_ns());
     }
 }
 

@@ -144,7 +144,6 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
         (params::INLINE_CHANGES, u32::from(plan.inline_changes)),
         (params::HAS_PENDING, u32::from(plan.has_pending)),
         (params::HAS_TASK_TIMES, u32::from(plan.has_task_times)),
-        (params::HAS_LOCK_COUNT, u32::from(plan.has_lock_count)),
         (params::OWN_TGID, std::process::id()),
         (params::PROCESSORS, processors()),
     ];

@@ -44,8 +44,6 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::VM_FAULT_PTE, "vm_fault", "pte"),
     member(field::MMU_GATHER_START, "mmu_gather", "start"),
     member(field::MMU_GATHER_END, "mmu_gather", "end"),
-    member(field::MM_MMAP_LOCK_COUNT, "mm_struct", "mmap_lock.count"),
-    member(field::RWSEM_COUNT, "rw_semaphore", "count"),
     member(field::TASK_NVCSW, "task_struct", "nvcsw"),
     member(field::TASK_NIVCSW, "task_struct", "nivcsw"),
     member(field::TASK_EXEC_RUNTIME, "task_struct", "se.sum_exec_runtime"),

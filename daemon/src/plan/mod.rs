@@ -100,8 +100,6 @@ pub struct Plan {
     pub has_pending: bool,
     /// A task's switches and its time on CPU can be read.
     pub has_task_times: bool,
-    /// The waiters' bit of mmap_lock can be read.
-    pub has_lock_count: bool,
     /// How many programs each hook of a function gets, one after the other: where a program may be preempted it is skipped
     /// meanwhile, and another one steps in.
     pub function_programs: usize,
@@ -190,7 +188,6 @@ impl Plan {
             has_stack_regs: has(&[field::TASK_STACK, field::STACK_ORIG_AX]),
             inline_changes: hooks::has_inline_changes(facts),
             has_task_times: has_task_btf && has(&[field::TASK_NVCSW, field::TASK_NIVCSW, field::TASK_EXEC_RUNTIME]),
-            has_lock_count: has(&[field::MM_MMAP_LOCK_COUNT, field::RWSEM_COUNT]),
             has_pending: has(&[field::MM_TLB_FLUSH_PENDING, field::MM_USERS, field::MMU_GATHER_MM]),
             function_programs: if preempts_tracepoints { PROGRAMS } else { 1 + usize::from(preempts) },
             tracepoint_programs: if preempts_tracepoints { PROGRAMS } else { 1 },

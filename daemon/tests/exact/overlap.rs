@@ -310,7 +310,7 @@ fn events(facts: &Value) -> Vec<String> {
             "p:one/wp do_wp_page addr=+{address}($arg1):u64 mm=+{vm_mm}(+{vma}($arg1)):u64 \
              vmflags=+{vm_flags}(+{vma}($arg1)):u64 pending=+{pending}(+{vm_mm}(+{vma}($arg1))):u32"
         ),
-        "r:one/wpret do_wp_page".to_owned(),
+        "r64:one/wpret do_wp_page".to_owned(),
         "p:one/uffd handle_userfault".to_owned(),
         format!(
             "p:one/flush flush_tlb_mm_range mm=$arg1:u64 start=$arg2:u64 end=$arg3:u64 pending=+{pending}($arg1):u32"
@@ -319,13 +319,13 @@ fn events(facts: &Value) -> Vec<String> {
     if change.contains("mmu_gather") {
         let flags = if change.contains("pgprot_t") { "$arg6" } else { "$arg5" };
         events.push("p:one/gather tlb_gather_mmu mm=$arg2:u64".to_owned());
-        events.push("r:one/finished tlb_finish_mmu".to_owned());
+        events.push("r64:one/finished tlb_finish_mmu".to_owned());
         events.push(format!("p:one/change change_protection start=$arg3:u64 end=$arg4:u64 flags={flags}:u64"));
     } else {
         events.push(format!(
             "p:one/change change_protection mm=+{vm_mm}($arg1):u64 start=$arg2:u64 end=$arg3:u64 flags=$arg5:u64"
         ));
-        events.push("r:one/changed change_protection".to_owned());
+        events.push("r64:one/changed change_protection".to_owned());
     }
     let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
     if symbols.lines().any(|line| line.split_whitespace().nth(2) == Some("wp_page_copy")) {

@@ -33,7 +33,8 @@ impl Event {
 pub(crate) struct Trace;
 
 impl Trace {
-    /// `events` are lines of kprobe_events of the group "one".
+    /// `events` are lines of kprobe_events of the group "one". Those of returns say "r64": left to itself a kernel misses
+    /// them when more calls than it has processors are under way at once.
     pub(crate) fn new(clock: &str, events: &[String]) -> Self {
         write("current_tracer", "nop");
         write("trace_clock", clock);

@@ -32,10 +32,9 @@ fn acquired<R: Reader>(ctx: &impl EbpfContext, turn: Turn) -> i32 {
 }
 
 #[inline(always)]
-fn released<R: Reader>(ctx: &impl EbpfContext, turn: Turn) -> i32 {
+fn released(ctx: &impl EbpfContext, turn: Turn) -> i32 {
     let mm = argument::<{ arg::RELEASED_MM }>(ctx);
-    let write = flag(argument::<{ arg::RELEASED_WRITE }>(ctx));
-    lock::released(ctx.as_ptr(), mm, write, lock::is_contended::<R>(mm), turn);
+    lock::released(ctx.as_ptr(), mm, flag(argument::<{ arg::RELEASED_WRITE }>(ctx)), turn);
     0
 }
 
@@ -43,9 +42,9 @@ programs! {
     #[btf_tracepoint(function = "mmap_lock_acquire_returned")]
     BtfTracePointContext: mmap_lock_acquire_returned, mmap_lock_acquire_returned_again, mmap_lock_acquire_returned_last => acquired::<Typed>;
     #[btf_tracepoint(function = "mmap_lock_released")]
-    BtfTracePointContext: mmap_lock_released, mmap_lock_released_again, mmap_lock_released_last => released::<Typed>;
+    BtfTracePointContext: mmap_lock_released, mmap_lock_released_again, mmap_lock_released_last => released;
     #[raw_tracepoint(tracepoint = "mmap_lock_acquire_returned")]
     RawTracePointContext: mmap_lock_acquire_returned_raw, mmap_lock_acquire_returned_raw_again, mmap_lock_acquire_returned_raw_last => acquired::<Raw>;
     #[raw_tracepoint(tracepoint = "mmap_lock_released")]
-    RawTracePointContext: mmap_lock_released_raw, mmap_lock_released_raw_again, mmap_lock_released_raw_last => released::<Raw>;
+    RawTracePointContext: mmap_lock_released_raw, mmap_lock_released_raw_again, mmap_lock_released_raw_last => released;
 }
