@@ -103,8 +103,10 @@ pub struct MmSlot {
     pub faults_ended: u32,
     /// By how much the kernel's count of pending flushes is known to differ from ours.
     pub pending_difference: u32,
-    /// Since when it has differed otherwise at every look; zero while it does not.
-    pub pending_differs_since_ns: u64,
+    /// Looks in a row at which it differed otherwise; zero while it does not.
+    pub pending_differs_looks: u32,
+    /// When the first of them was, CLOCK_MONOTONIC milliseconds; wraps.
+    pub pending_differs_since_ms: u32,
     /// Pages that range and page flushes invalidated one by one.
     pub flush_pages: u64,
     /// Flushes that do_wp_page was forced to by a pending flush: unwarranted, warranted.

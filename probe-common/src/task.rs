@@ -112,12 +112,12 @@ pub struct TaskState {
     pub inline_end_ns: u64,
     /// Slot of its mm; [`NO_SLOT`] while that is not known.
     pub inline_slot: u32,
-    /// 1 after a hook's first program counted a flush, until its second has looked.
-    pub flush_seen: u32,
+    /// Which of a hook's programs saw a flush last: 1, 2, 3 in their order; zero before any.
+    pub flush_turn: u32,
     /// The same for an acquisition that failed.
-    pub failure_seen: u32,
+    pub failure_turn: u32,
     /// The same for a protection change.
-    pub change_seen: u32,
+    pub change_turn: u32,
     /// For making a number of a pointer.
     pub scratch: u64,
     /// Range of the inline window: first byte.

@@ -49,7 +49,7 @@ pub(crate) fn acquired_by<R: Reader>(
     }
     let slot_index = slots::of::<R>(task, mm);
     if !success {
-        set!(task, failure_seen = turn.mark());
+        set!(task, failure_turn = turn.number());
         count_acquisition(slot_index, write, false);
         return;
     }
@@ -84,9 +84,9 @@ pub(crate) fn acquired_by<R: Reader>(
 #[inline(always)]
 fn has_seen(task: *mut TaskState, mm: u64, write: bool, success: bool, turn: Turn) -> bool {
     if !success {
-        let seen = get!(task, failure_seen) != 0;
-        set!(task, failure_seen = u32::from(seen) & turn.mark());
-        return seen;
+        let last = get!(task, failure_turn);
+        set!(task, failure_turn = turn.number());
+        return turn.follows(last);
     }
     let (first, second) = (get!(task, holds[0].mm), get!(task, holds[1].mm));
     if first == mm {

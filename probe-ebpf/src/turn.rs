@@ -24,10 +24,21 @@ impl Turn {
         }
     }
 
-    /// What to leave in a mark that says "done" from the first program to the last.
+    /// What each program of a hook leaves in the task's books where nothing else tells that it ran.
     #[inline(always)]
-    pub(crate) fn mark(self) -> u32 {
-        u32::from(self != Self::Last)
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::First => 1,
+            Self::Again => 2,
+            Self::Last => 3,
+        }
+    }
+
+    /// Whether the program that left `last` ran for the same event. They run in their order: one that is not behind it in that
+    /// is another event's.
+    #[inline(always)]
+    pub(crate) fn follows(self, last: u32) -> bool {
+        last != 0 && last < self.number()
     }
 }
 

@@ -98,14 +98,15 @@ fn open_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64, mm: u64, g
     compare_pending::<R>(mm, slot_index, gather == Gather::FullMm, now);
 }
 
-/// How long the kernel's count of pending flushes and ours must differ before that is no coincidence: between its
-/// change and ours another thread may look.
-const PENDING_PATIENCE_NS: u64 = 1_000_000_000;
+/// How long, and at how many looks, the kernel's count of pending flushes and ours must differ before that is no
+/// coincidence: between its change and ours another thread may look.
+const PENDING_PATIENCE_MS: u32 = 1000;
+const PENDING_PATIENCE_LOOKS: u32 = 16;
 
 /// Compares the kernel's count of pending flushes with ours, right after both have changed.
 ///
 /// Where nobody else can be in between (the mm is torn down, or it is that of a task alone), a difference is a mismatch
-/// at once. Elsewhere it is one when it has been there at every look for a second.
+/// at once. Elsewhere it is one when it has been there at each of many looks for a second.
 #[inline(always)]
 fn compare_pending<R: Reader>(mm: u64, slot_index: u32, is_teardown: bool, now: u64) {
     if params::has_pending() == 0 || slot_index == 0 {
@@ -115,18 +116,22 @@ fn compare_pending<R: Reader>(mm: u64, slot_index: u32, is_teardown: bool, now: 
     let ours = get!(entry, windows_opened).wrapping_sub(get!(entry, windows_closed));
     let difference = R::u32::<{ field::MM_TLB_FLUSH_PENDING }>(mm).wrapping_sub(ours);
     if difference == get!(entry, pending_difference) {
-        if get!(entry, pending_differs_since_ns) != 0 {
-            set!(entry, pending_differs_since_ns = 0);
+        if get!(entry, pending_differs_looks) != 0 {
+            set!(entry, pending_differs_looks = 0);
         }
         return;
     }
     let alone = is_teardown || (R::u32::<{ field::MM_USERS }>(mm) == 1 && current_mm() == mm);
-    let since = get!(entry, pending_differs_since_ns);
-    if since == 0 && !alone {
-        set!(entry, pending_differs_since_ns = now);
-    } else if alone || now.wrapping_sub(since) >= PENDING_PATIENCE_NS {
+    let looks = get!(entry, pending_differs_looks);
+    let now_ms = (now / 1_000_000) as u32;
+    set!(entry, pending_differs_looks = looks + 1);
+    if looks == 0 {
+        set!(entry, pending_differs_since_ms = now_ms);
+    }
+    let since_ms = now_ms.wrapping_sub(get!(entry, pending_differs_since_ms));
+    if alone || (looks >= PENDING_PATIENCE_LOOKS && since_ms >= PENDING_PATIENCE_MS) {
         // What was not seen once stays a difference: it counts once.
-        set!(entry, pending_differs_since_ns = 0);
+        set!(entry, pending_differs_looks = 0);
         set!(entry, pending_difference = difference);
         if difference != 0 {
             count_lost(lost::PENDING_MISMATCH);
@@ -180,9 +185,9 @@ fn is_writable(path: u32, vma_flags: u64) -> bool {
 #[inline(always)]
 pub(crate) fn change_protection(tlb: u64, change: Change, turn: Turn) {
     let Some(task) = tasks::find() else { return };
-    let seen = get!(task, change_seen) != 0;
-    set!(task, change_seen = turn.mark());
-    if turn != Turn::First && seen {
+    let last = get!(task, change_turn);
+    set!(task, change_turn = turn.number());
+    if turn.follows(last) {
         return;
     }
     let path = path_of(change.cp_flags);
@@ -242,9 +247,9 @@ const SINGLE_PAGE_FLUSH_CEILING: u64 = 33;
 #[inline(always)]
 pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64, stride_shift: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    let seen = get!(task, flush_seen) != 0;
-    set!(task, flush_seen = turn.mark());
-    if turn != Turn::First && seen {
+    let last = get!(task, flush_turn);
+    set!(task, flush_turn = turn.number());
+    if turn.follows(last) {
         return;
     }
     let slot_index = slots::of::<R>(task, mm);

@@ -105,6 +105,10 @@ fn is_still_open(task: *mut TaskState, slot_index: u32) -> bool {
         return false;
     }
     let Some(entry) = slot(slot_index) else { return false };
+    // The kernel's count may be down before our books are.
+    if Raw::u32::<{ field::MM_TLB_FLUSH_PENDING }>(get!(entry, mm)) == 0 {
+        return false;
+    }
     let page = get!(task, wp_page);
     let found = places::overlap(task, entry, slot_index, page, page + 4096, false);
     found.path != 0 && found.since_ns <= get!(task, wp_since_ns)

@@ -242,7 +242,8 @@ testing program did themselves is left out on both sides.
 A kernel that preempts tasks inside the kernel (6.18 and later by default) can preempt a program; until it goes on, the
 kernel skips the same program on that processor, counts that, and `mmscope_probe_misses_total` tells it. Those events are
 in the column \"skipped by the kernel\", by hook, and what their absence leads to in the column \"lost\", by the reasons of
-`mmscope_lost_total`. No other difference is accepted.
+`mmscope_lost_total`. No other difference is accepted. An emulated processor does some thirty times less between two ticks than a
+real one, so the guest's time slices (`base_slice_ns`) are 32 times as long: tasks are preempted as often per call as elsewhere.
 ";
 
 fn page(table: &str, args: &ExactArgs) -> String {

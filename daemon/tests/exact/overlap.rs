@@ -47,6 +47,10 @@ const VM_UFFD_WP: u64 = 0x1000;
 /// MM_CP_UFFD_WP and MM_CP_UFFD_WP_RESOLVE, include/linux/mm.h.
 const UFFD_WP: u64 = 1 << 2 | 1 << 3;
 
+/// What a write fault calls first, of what is a function of its own, once it copies the page: behind its check for pending
+/// flushes, and before the copy's own flush.
+const COPYING: &[&str] = &["wp_page_copy", "__mem_cgroup_charge"];
+
 /// What is compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Outcome {
@@ -172,7 +176,7 @@ struct WriteFault {
     is_covered: bool,
     is_met: bool,
     is_handed_over: bool,
-    /// wp_page_copy was called, where it is a function of its own.
+    /// The copy has begun.
     is_past_check: bool,
     flushes: Vec<Flush>,
 }
@@ -268,10 +272,11 @@ fn replay(events: &[Event]) -> Outcome {
                 {
                     continue;
                 }
+                let is_pending = event.get("pending") != 0;
                 fault.flushes.push(Flush {
-                    is_pending: event.get("pending") != 0,
+                    is_pending,
                     is_past_check: fault.is_past_check,
-                    is_late: is_open,
+                    is_late: is_open && is_pending,
                 });
             }
             "wpret" => {
@@ -328,8 +333,9 @@ fn events(facts: &Value) -> Vec<String> {
         events.push("r64:one/changed change_protection".to_owned());
     }
     let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
-    if symbols.lines().any(|line| line.split_whitespace().nth(2) == Some("wp_page_copy")) {
-        events.push("p:one/copy wp_page_copy".to_owned());
+    let is_there = |name: &&&str| symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(**name));
+    if let Some(function) = COPYING.iter().find(is_there) {
+        events.push(format!("p:one/copy {function}"));
     }
     events
 }
