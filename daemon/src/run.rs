@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    anomaly::{Anomalies, Host, Look, MmLook, Severity, Transition},
+    anomaly::{Anomalies, Host, Look, MmLook, Severity, Totals, Transition},
     attach::{self, Allowed, Thresholds},
     cli::RunArgs,
     config::Config,
@@ -96,7 +96,8 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let looker = Looker {
         intake,
         anomalies,
-        last: Last::default(),
+        totals: Totals::default(),
+        last_look: Duration::ZERO,
         identity: Identity::new("/".into()),
         model: Model::new(Limits { subjects: config.subjects, quiet: config.subject_quiet }),
         site,
@@ -137,7 +138,9 @@ fn monotonic_ns() -> Result<u64, Failure> {
 struct Looker {
     intake: Intake,
     anomalies: Anomalies,
-    last: Last,
+    totals: Totals,
+    /// Since the start.
+    last_look: Duration,
     identity: Identity,
     model: Model,
     site: web::Site,
@@ -147,15 +150,6 @@ struct Looker {
     records: u64,
     ticks: u64,
     is_terminal: bool,
-}
-
-/// Totals at the last tick.
-#[derive(Default)]
-struct Last {
-    now: Duration,
-    lost: Vec<u64>,
-    pending_mismatches: u64,
-    probe_misses: u64,
 }
 
 async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
@@ -213,28 +207,22 @@ impl Looker {
         let records: Vec<_> =
             observation.records.iter().map(|told| (identity.subject(told.owner.as_ref()), told.record)).collect();
         let probe_misses: u64 = observation.programs.values().filter_map(|figures| figures.misses).sum();
-        let lost: Vec<u64> = observation
-            .lost
-            .iter()
-            .enumerate()
-            .map(|(reason, total)| total - self.last.lost.get(reason).copied().unwrap_or_default())
-            .collect();
-        let uptime = now - self.start;
-        let transitions = self.anomalies.look(&Look {
-            now: uptime,
-            interval: uptime.saturating_sub(self.last.now),
-            mms: &mms,
-            records: &records,
-            lost: &lost,
-            pending_mismatches: self.has_pending.then(|| observation.pending_mismatches - self.last.pending_mismatches),
-            probe_misses: probe_misses.saturating_sub(self.last.probe_misses),
-        });
-        self.last = Last {
-            now: uptime,
+        let grown = self.totals.grow(Totals {
             lost: observation.lost.clone(),
             pending_mismatches: observation.pending_mismatches,
             probe_misses,
-        };
+        });
+        let uptime = now - self.start;
+        let transitions = self.anomalies.look(&Look {
+            now: uptime,
+            interval: uptime.saturating_sub(self.last_look),
+            mms: &mms,
+            records: &records,
+            lost: &grown.lost,
+            pending_mismatches: self.has_pending.then_some(grown.pending_mismatches),
+            probe_misses: grown.probe_misses,
+        });
+        self.last_look = uptime;
         transitions.iter().for_each(|transition| self.tell(transition));
         self.model.fold(uptime, mms.into_iter().map(|mm| (mm.subject, mm.counts)));
         self.records += observation.records.len() as u64;

@@ -56,6 +56,8 @@ reasons! {
     WRITE_FAULT_OVERWRITTEN = "write_fault_overwritten";
     /// A shootdown that began while another one was open: its end was not seen.
     SHOOTDOWN_OVERWRITTEN = "shootdown_overwritten";
+    /// A shootdown on a machine that may have more than 1024 CPUs: those beyond are not in its number of CPUs.
+    SHOOTDOWN_CPUS = "shootdown_cpus";
     /// A 2 MiB range was forgotten in favour of another one: a cycle of it may be missing.
     RANGE_EVICTED = "range_evicted";
     /// A 2 MiB range of a protection change that spans too many: its cycles are not seen.

@@ -16,8 +16,8 @@ use crate::{
     turn::Turn,
 };
 
-/// Words of a CPU mask that are counted: of 256 CPUs.
-const MASK_WORDS: u64 = 4;
+/// Words of a CPU mask that are counted: of 1024 CPUs.
+const MASK_WORDS: u64 = 16;
 
 /// Bits that are set.
 #[inline(always)]
@@ -48,6 +48,9 @@ pub(crate) fn begin<R: Reader>(mm: u64, mask: u64, turn: Turn) {
     while n < MASK_WORDS && n * 64 < u64::from(params::processors()) {
         cpus += ones(read_u64(mask.wrapping_add(n * 8)));
         n += 1;
+    }
+    if u64::from(params::processors()) > MASK_WORDS * 64 {
+        count_lost(lost::SHOOTDOWN_CPUS);
     }
     add_u32(at!(entry, shootdown_cpus), cpus);
     tasks::begin(task, BUSY_SHOOTDOWN);

@@ -20,6 +20,7 @@ mod lint;
 mod modules;
 mod paths;
 mod qemu;
+mod race;
 mod root;
 mod run;
 mod selftests;
@@ -84,6 +85,8 @@ enum Task {
     Selftests(selftests::SelftestsArgs),
     /// Build the kernel of 2021 that loses stores under userfaultfd, and the same with the fix; print an image's path
     UnfixedKernel(unfixed_kernel::UnfixedKernelArgs),
+    /// The bug that mmscope grew out of, on a kernel that has it and on two that do not
+    Race(race::RaceArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
     Lint,
 }
@@ -138,6 +141,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Findings(args) => return findings::main(&args),
         Task::Selftests(args) => return selftests::main(&args),
         Task::UnfixedKernel(args) => return unfixed_kernel::main(&args),
+        Task::Race(args) => return race::main(&args),
         Task::Lint => return lint::lint(),
     }
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 //! userfaultfd's write protection (6ce64428d620), and beside it one from the same tree and configuration with the hunk in
 //! place. They differ in one object file. Optional: no test needs it.
 //!
-//! Knows how the two are made; what shows the bug is `mmload uffd-race`.
+//! Knows how the two are made; race.rs shows the bug on them.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -58,6 +58,13 @@ const TAIL: usize = 20;
 
 /// Finds the images, or builds them.
 pub(crate) fn main(args: &UnfixedKernelArgs) -> Result<ExitCode> {
+    let image = image(if args.fixed { Form::Fixed } else { Form::Unfixed })?;
+    println!("{}", image.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One of the images, found in the cache or built.
+pub(crate) fn image(form: Form) -> Result<PathBuf> {
     let index = Index::open()?;
     let version = index.version(PACKAGE)?;
     let all = paths::cache()?.join("unfixed-kernel");
@@ -67,10 +74,7 @@ pub(crate) fn main(args: &UnfixedKernelArgs) -> Result<ExitCode> {
         fs::create_dir_all(&all).with_context(|| format!("create {}", all.display()))?;
         Builder { all: &all, version: &version }.build(&index, &folder)?;
     }
-    let form = if args.fixed { Form::Fixed } else { Form::Unfixed };
-    let image = folder.join(release(&version, form));
-    println!("{}", image.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(folder.join(release(&version, form)))
 }
 
 /// All that decides what is built: a change of it makes a new folder in the cache.
@@ -80,9 +84,12 @@ fn recipe() -> u64 {
     hasher.finish()
 }
 
+/// Which of the two.
 #[derive(Clone, Copy)]
-enum Form {
+pub(crate) enum Form {
+    /// Without the fix.
     Unfixed,
+    /// With it.
     Fixed,
 }
 

@@ -19,6 +19,7 @@ mod stale;
 #[cfg(test)]
 mod tests;
 mod text;
+mod totals;
 mod userfault;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -27,6 +28,7 @@ use probe_common::{event::Record, histogram::FIRST_BOUND_LOG2};
 
 pub use class::{Class, Severity};
 pub use hazards::Hazard;
+pub use totals::Totals;
 
 use crate::{
     config::{self, Config},
