@@ -12,7 +12,7 @@ use probe_common::{
 };
 
 use crate::{
-    kernel::{current_id, opaque},
+    kernel::{beyond, current_id, later, opaque},
     maps::{add_u64, at, blocked_ns, get, set},
     params,
 };
@@ -34,7 +34,6 @@ pub(crate) fn waited(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u6
     if operation as usize >= OPERATION_COUNT || (current_id() >> 32) as u32 == params::own_tgid() {
         return HOLDER_UNKNOWN;
     }
-    let mut last = HOLDER_UNKNOWN;
     let mut until = to_ns;
     // They stand there in the order in which they ended.
     let newest = get!(entry, blocker_count);
@@ -42,21 +41,21 @@ pub(crate) fn waited(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u6
     while n <= BLOCKERS as u32 {
         let place = opaque(u64::from(newest.wrapping_sub(n))) as usize & (BLOCKERS - 1);
         let (from, to) = (get!(entry, blockers[place].from_ns), get!(entry, blockers[place].to_ns));
-        if to > from_ns && from < until {
+        let part = beyond(until, later(from, from_ns));
+        // One that ended before the wait began has no part in it.
+        if part != 0 && to > from_ns {
             let holder = get!(entry, blockers[place].operation);
-            let since = if from > from_ns { from } else { from_ns };
-            charge(operation, holder, until - since);
-            if last == HOLDER_UNKNOWN {
-                last = holder;
-            }
-            until = since;
+            charge(operation, holder, part);
+            until -= part;
         }
         n += 1;
     }
-    if until > from_ns {
-        charge(operation, HOLDER_UNKNOWN, until - from_ns);
+    let rest = beyond(until, from_ns);
+    if rest != 0 {
+        charge(operation, HOLDER_UNKNOWN, rest);
     }
-    last
+    let place = opaque(u64::from(newest.wrapping_sub(1))) as usize & (BLOCKERS - 1);
+    if get!(entry, blockers[place].to_ns) > from_ns { get!(entry, blockers[place].operation) } else { HOLDER_UNKNOWN }
 }
 
 /// Adds to what waiters of an operation waited for holders of another one.
@@ -89,7 +88,7 @@ pub(crate) fn reader_waits(task: *mut TaskState, entry: *mut MmSlot) {
 /// It ended: how much of it fell into those times. Nobody writes there now, as the reader holds the lock. Of a wait that
 /// spanned more mprotects than are remembered, the part of the first one that was before the wait is in it too.
 #[inline(always)]
-pub(crate) fn spared(task: *mut TaskState, entry: *mut MmSlot, from_ns: u64, to_ns: u64) {
+pub(crate) fn spared(task: *mut TaskState, entry: *mut MmSlot, from_ns: u64) {
     let ended = get!(entry, downgrade_count).wrapping_sub(get!(task, wait_downgrades));
     if ended == 0 {
         return;
@@ -102,10 +101,7 @@ pub(crate) fn spared(task: *mut TaskState, entry: *mut MmSlot, from_ns: u64, to_
         while n < DOWNGRADES as u64 {
             let place = opaque(n) as usize & (DOWNGRADES - 1);
             let (from, to) = (get!(entry, downgrades[place].from_ns), get!(entry, downgrades[place].to_ns));
-            let from = if from > from_ns { from } else { from_ns };
-            if to <= to_ns && to > from {
-                total += to - from;
-            }
+            total += beyond(to, later(from, from_ns));
             n += 1;
         }
     }

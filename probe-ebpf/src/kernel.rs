@@ -251,3 +251,17 @@ pub(crate) fn opaque(value: u64) -> u64 {
     unsafe { asm!("{value} = {value}", value = inout(reg) value, options(nostack, pure, nomem)) };
     value
 }
+
+/// The later of two times. Without a branch, which would make the verifier walk everything that follows once more; times are
+/// far below 2^63.
+#[inline(always)]
+pub(crate) fn later(a: u64, b: u64) -> u64 {
+    b.wrapping_add(beyond(a, b))
+}
+
+/// By how much a time is later than another one; zero if it is not. As [`later`].
+#[inline(always)]
+pub(crate) fn beyond(a: u64, b: u64) -> u64 {
+    let difference = opaque(a.wrapping_sub(b)) as i64;
+    (difference & !(difference >> 63)) as u64
+}

@@ -327,7 +327,7 @@ fn waited(ctx: *mut c_void, task: *mut TaskState, lock: u64) {
         add_u64(at!(entry, wait_ns[operation as usize]), waited);
     }
     if write == 0 {
-        blame::spared(task, entry, since, now);
+        blame::spared(task, entry, since);
     }
     let holder = blame::waited(entry, operation, since, now);
     if waited >= params::record_wait_ns() {
