@@ -39,8 +39,8 @@ pub(crate) struct ExactArgs {
     /// Processors; may be given several times
     #[arg(long, default_values_t = [2, 4])]
     smp: Vec<u32>,
-    /// Times the work of the short form; 5 makes more than a million events on each kernel
-    #[arg(long, default_value_t = 5)]
+    /// Times the work of the short form; 2 makes more than two million events on each kernel, in some 40 minutes for all of them
+    #[arg(long, default_value_t = 2)]
     scale: u32,
     /// Write docs/exactness.md
     #[arg(long)]
