@@ -118,7 +118,7 @@ pub struct TaskState {
     pub failure_turn: u32,
     /// The same for a protection change.
     pub change_turn: u32,
-    /// For making a number of a pointer.
+    /// For making a number of a pointer, and an unknown one of one that the verifier knows.
     pub scratch: u64,
     /// Range of the inline window: first byte.
     pub inline_start: u64,

@@ -21,11 +21,12 @@ use crate::{
 #[inline(always)]
 pub(crate) fn held(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u64) {
     let count = get!(entry, blocker_count);
-    set!(entry, blocker_count = count.wrapping_add(1));
     let place = opaque(u64::from(count)) as usize & (BLOCKERS - 1);
     set!(entry, blockers[place].from_ns = from_ns);
     set!(entry, blockers[place].to_ns = to_ns);
     set!(entry, blockers[place].operation = operation);
+    // Last: who waited looks at the newest first.
+    set!(entry, blocker_count = count.wrapping_add(1));
 }
 
 /// A wait ended: who held the lock meanwhile; the operation of the last of them.

@@ -191,6 +191,7 @@ pub(crate) fn change_protection(tlb: u64, change: Change, turn: Turn) {
         return;
     }
     let path = path_of(change.cp_flags);
+    // By way of memory: else the verifier would walk all ranges once for each path.
     set!(task, scratch = u64::from(is_writable(path, change.vma_flags)));
     let slot_index = if get!(task, windows[0].tlb) == tlb {
         announce::<0>(task, change, path)

@@ -105,12 +105,11 @@ pub(crate) struct Row {
     counts: Value,
 }
 
-/// Boots a guest; once more if the emulator failed it: with a thread for each processor it may run stale translations of text
-/// that the kernel has patched, as attaching probes does, and the kernel meets a breakpoint of its own.
+/// Boots a guest; once more if the emulator failed it, as attaching probes patches the kernel's text.
 fn boot(guest: &Guest, tools: &GuestTools) -> Result<vm::Outcome> {
     let outcome = guest.run(tools)?;
     outcome.explain();
-    if !outcome.splat.first().is_some_and(|line| line.contains("int3")) {
+    if !outcome.has_run_stale_text() {
         return Ok(outcome);
     }
     eprintln!("exact: the emulator has run stale kernel text; all of this guest once more");

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::kernels::{self, Kernel};
 use crate::setup::{self, GuestTools, Wants};
 use crate::unfixed_kernel::{self, Form};
-use crate::vm::{Guest, in_bin};
+use crate::vm::{Guest, START_MMSCOPE, in_bin};
 use crate::{dist, paths};
 
 const PAGE: &str = "docs/race.md";
@@ -62,7 +62,7 @@ pub(crate) fn main(args: &RaceArgs) -> Result<ExitCode> {
     }
     print!("\n{text}");
     if args.write {
-        let path: PathBuf = paths::root().join(PAGE);
+        let path = paths::root().join(PAGE);
         let page = format!("{INTRODUCTION}\nMade by `cargo xtask race --write --rounds {}`.\n\n{text}", args.rounds);
         fs::write(&path, page).with_context(|| format!("write {}", path.display()))?;
     }
@@ -73,11 +73,11 @@ fn boot(args: &RaceArgs, tools: &GuestTools, binaries: &[PathBuf; 2], kernel: Ke
     let guest = Guest {
         smp: 3,
         parallel: true,
-        files: binaries.iter().map(|file: &PathBuf| in_bin(Path::new(file).to_owned())).collect(),
+        files: binaries.iter().cloned().map(in_bin).collect(),
         env: vec![("ROUNDS".to_owned(), args.rounds.to_string())],
         quiet: true,
         timeout: TIMEOUT,
-        ..Guest::new(kernel, SCRIPT.to_owned())
+        ..Guest::new(kernel, SCRIPT.replace("@START@", START_MMSCOPE))
     };
     let outcome = guest.run(tools)?;
     outcome.explain();
@@ -86,13 +86,7 @@ fn boot(args: &RaceArgs, tools: &GuestTools, binaries: &[PathBuf; 2], kernel: Ke
 }
 
 const SCRIPT: &str = r#"
-get() { wget -q -O - "http://127.0.0.1:10942/$1"; }
-mmscope run >/run/mmscope.log 2>&1 &
-mmscope=$!
-for second in $(seq 120); do
-    get -/ready >/dev/null 2>&1 && break
-    sleep 1
-done
+@START@
 mmload --name race uffd-race --rounds "$ROUNDS" || exit 1
 mmload --name plain uffd-overlap --case plain --rounds "$ROUNDS" || exit 1
 # Two ticks, so that all has been read.

@@ -2,6 +2,7 @@
 //! parts. Knows nothing of what a scrape says.
 
 use super::programs::Program;
+use crate::vm::START_MMSCOPE;
 
 /// A line that begins so is the script's own.
 const MARK: &str = "@@@ ";
@@ -23,12 +24,14 @@ pub(super) struct Told {
 
 /// The guest's command line.
 pub(super) fn script(program: &Program) -> String {
-    SCRIPT.replace("@PREPARE@", program.prepare.trim()).replace("@WORK@", program.work.trim())
+    SCRIPT
+        .replace("@START@", START_MMSCOPE)
+        .replace("@PREPARE@", program.prepare.trim())
+        .replace("@WORK@", program.work.trim())
 }
 
 // Prepared first: what belongs to the load is then all that mmscope sees.
 const SCRIPT: &str = r#"
-get() { /bin/busybox wget -q -O - "http://127.0.0.1:10942/$1"; }
 scrape() {
     echo "@@@ scrape $1"
     get metrics || echo "@@@ problem no scrape $1"
@@ -48,12 +51,7 @@ set -e
 WORK_ENDS
 
 sh /run/prepare >/run/prepare.log 2>&1 || { said /run/prepare.log 10; echo "@@@ problem the preparation failed"; exit; }
-mmscope run >/run/mmscope.log 2>&1 &
-mmscope=$!
-for second in $(seq 120); do
-    get -/ready >/dev/null 2>&1 && break
-    sleep 1
-done
+@START@
 # A tick, so that there is something to read.
 sleep 2
 scrape before
