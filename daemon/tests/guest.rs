@@ -9,6 +9,8 @@ mod live;
 #[path = "live/reuse.rs"]
 mod reuse;
 
+use std::time::Duration;
+
 use live::{Daemon, Load, Scrape, doctor};
 
 const WINDOWS: &str = "mmscope_flush_window_seconds_count";
@@ -384,12 +386,45 @@ fn storm_of_processes_is_charged_to_the_right_names() {
 /// By how many open files a system may differ from itself a while later.
 const SLACK: u64 = 100;
 
+/// Lets a process work for a moment again and again: emulated processors take turns on one real one, and one that is busy all
+/// the time doubles the time that attaching takes.
+struct Bursts {
+    ends: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Bursts {
+    const WORK: Duration = Duration::from_millis(10);
+    const REST: Duration = Duration::from_millis(40);
+
+    fn of(process: &std::process::Child) -> Self {
+        let pid = nix::unistd::Pid::from_raw(process.id() as i32);
+        let ends = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let thread = std::thread::spawn({
+            let ends = ends.clone();
+            move || {
+                while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+                    std::thread::sleep(Self::WORK);
+                    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+                    std::thread::sleep(Self::REST);
+                }
+            }
+        });
+        Self { ends, thread }
+    }
+
+    fn end(self) {
+        self.ends.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.thread.join().unwrap();
+    }
+}
+
 /// Attached and detached again and again while somebody works: nothing is left in the kernel.
 #[test]
 fn storm_of_attaching_leaves_nothing_behind() {
     let turns = live::number("STORM_ATTACH", 3);
     let load = Load::named("storm-attach");
-    // The load takes what is left: on an emulated processor attaching beside two busy threads takes a quarter of a minute.
     let mut work = std::process::Command::new("sh")
         .args(["-c", "renice -n 19 -p $$ >/dev/null && exec \"$@\"", "sh"])
         .arg(load.path())
@@ -397,6 +432,7 @@ fn storm_of_attaching_leaves_nothing_behind() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
+    let bursts = Bursts::of(&work);
     let (programs, maps, files) = (live::loaded_programs(), live::loaded_maps(), live::open_files());
     for turn in 0..turns {
         let mut daemon = Daemon::start(&[]);
@@ -408,6 +444,7 @@ fn storm_of_attaching_leaves_nothing_behind() {
         (live::loaded_programs() <= programs && live::loaded_maps() <= maps).then_some(())
     });
     assert!(work.try_wait().unwrap().is_none(), "the work went on all the time");
+    bursts.end();
     work.kill().unwrap();
     work.wait().unwrap();
     let files_after = live::open_files();

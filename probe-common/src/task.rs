@@ -150,6 +150,10 @@ pub struct TaskState {
     pub wp_window_id: u64,
     /// Flags of its VMA.
     pub wp_vma_flags: u64,
+    /// Since when the window that was found last over a page or range is open, nanoseconds.
+    pub found_since_ns: u64,
+    /// Its task, as `id`.
+    pub found_id: u64,
     /// Slot of its mm.
     pub wp_slot: u32,
     /// Bits of what happened to it.
@@ -170,7 +174,7 @@ pub struct TaskState {
     pub windows: [Window; 2],
 }
 
-const _: () = assert!(size_of::<TaskState>() == 480);
+const _: () = assert!(size_of::<TaskState>() == 496);
 
 /// `busy`: a hold is open. Shifted left by the hold's index.
 pub const BUSY_HOLD: u32 = 1;

@@ -13,7 +13,7 @@ use probe_common::{
 
 use crate::{
     kernel::{beyond, current_id, later, opaque},
-    maps::{add_u64, at, blocked_ns, get, set},
+    maps::{add_u64, at, blocked_ns, get, set, slot},
     params,
 };
 
@@ -31,7 +31,22 @@ pub(crate) fn held(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u64)
 
 /// A wait ended: who held the lock meanwhile; the operation of the last of them.
 #[inline(always)]
-pub(crate) fn waited(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u64) -> u32 {
+pub(crate) fn waited(slot_index: u32, operation: u32, from_ns: u64, to_ns: u64) -> u32 {
+    mmscope_charge_wait(u64::from(slot_index), u64::from(operation), from_ns, to_ns) as u32
+}
+
+/// A function of its own, see ARCHITECTURE.md.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_charge_wait(slot_index: u64, operation: u64, from_ns: u64, to_ns: u64) -> u64 {
+    match slot(slot_index as u32) {
+        Some(entry) => u64::from(charge_all(entry, operation as u32, from_ns, to_ns)),
+        None => u64::from(HOLDER_UNKNOWN),
+    }
+}
+
+#[inline(always)]
+fn charge_all(entry: *mut MmSlot, operation: u32, from_ns: u64, to_ns: u64) -> u32 {
     if operation as usize >= OPERATION_COUNT || (current_id() >> 32) as u32 == params::own_tgid() {
         return HOLDER_UNKNOWN;
     }

@@ -329,7 +329,7 @@ fn waited(ctx: *mut c_void, task: *mut TaskState, lock: u64) {
     if write == 0 {
         blame::spared(task, entry, since);
     }
-    let holder = blame::waited(entry, operation, since, now);
+    let holder = blame::waited(slot_index, operation, since, now);
     if waited >= params::record_wait_ns() {
         emit::record(
             ctx,

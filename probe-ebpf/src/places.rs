@@ -11,7 +11,7 @@ use probe_common::{
 
 use crate::{
     kernel::{Raw, Reader, opaque},
-    maps::{count_lost, get, set, task},
+    maps::{count_lost, get, set, slot, task},
 };
 
 /// Places that a window tries.
@@ -56,57 +56,72 @@ pub(crate) fn give_back(entry: *mut MmSlot, task: *mut TaskState, place: u32) {
 pub(crate) struct Overlap {
     /// A window of any path.
     pub(crate) is_any: bool,
-    /// A window whose deferred flush can lose what a write fault copies: its path plus one, or zero.
+    /// A window whose deferred flush can lose what a write fault copies: its path plus one, or zero. Since when it is open, and
+    /// whose it is, stand in `found_since_ns` and `found_id` of the task that looked.
     pub(crate) path: u32,
-    /// Since when that is open.
-    pub(crate) since_ns: u64,
-    /// Its task, tgid in the upper half.
-    pub(crate) id: u64,
 }
 
 /// Looks for windows of other tasks over `start` to `end`. With `meets`, the windows found that a write fault can lose
 /// something in are told that they were met.
 #[inline(always)]
-pub(crate) fn overlap(
-    me: *mut TaskState,
-    entry: *mut MmSlot,
-    slot_index: u32,
-    start: u64,
-    end: u64,
-    meets: bool,
-) -> Overlap {
-    // What is found is nothing that the verifier knows: else it would walk on from here once for each.
-    let mut found = Overlap { is_any: opaque(0) != 0, path: opaque(0) as u32, since_ns: opaque(0), id: opaque(0) };
-    let mine = get!(me, index) + 1;
+pub(crate) fn overlap(me: *mut TaskState, slot_index: u32, start: u64, end: u64, meets: bool) -> Overlap {
+    let (index, slot_index) = (u64::from(get!(me, index)), u64::from(slot_index));
+    let found = opaque(mmscope_overlap(index, slot_index, start, end, u64::from(meets)));
+    Overlap { is_any: found & IS_ANY != 0, path: (found >> PATH_SHIFT) as u32 }
+}
+
+/// What [`mmscope_overlap`] returns: a window of any path.
+const IS_ANY: u64 = 1;
+/// Above it, the path of the one that matters, plus one.
+const PATH_SHIFT: u64 = 1;
+
+/// A function of its own, see ARCHITECTURE.md.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_overlap(me: u64, slot_index: u64, start: u64, end: u64, meets: u64) -> u64 {
+    let Some(entry) = slot(slot_index as u32) else { return 0 };
+    let mut found = 0;
     let mut n = 0;
     while n < WINDOW_PLACES as u64 {
         let place = opaque(n) as usize & (WINDOW_PLACES - 1);
-        let holder = get!(entry, open_windows[place]);
-        if holder != 0
-            && holder != mine
-            && let Some(other) = task(holder.wrapping_sub(1))
-        {
-            look_at::<0>(other, slot_index, start, end, meets, &mut found);
-            look_at::<1>(other, slot_index, start, end, meets, &mut found);
-            look_at_inline(other, slot_index, start, end, meets, &mut found);
+        let holder = u64::from(get!(entry, open_windows[place]));
+        if holder != 0 && holder != me + 1 {
+            let one = opaque(mmscope_look_at(me, holder - 1 << MEETS_BITS | meets, slot_index, start, end));
+            found = opaque(if one > IS_ANY { one } else { found | one });
         }
         n += 1;
     }
     found
 }
 
-#[inline(always)]
-fn look_at<const I: usize>(
-    other: *mut TaskState,
+/// Bits of [`mmscope_look_at`]'s second argument that tell whether windows are to be told; above them is whose they are.
+const MEETS_BITS: u64 = 1;
+
+/// A function of its own, see ARCHITECTURE.md: one task's windows.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_look_at(me: u64, other_and_meets: u64, slot_index: u64, start: u64, end: u64) -> u64 {
+    let (Some(me), Some(other)) = (task(me as u32), task((other_and_meets >> MEETS_BITS) as u32)) else { return 0 };
+    let sought = Sought { slot_index: slot_index as u32, start, end, meets: other_and_meets & 1 != 0 };
+    let found = look_at::<0>(me, other, sought, 0);
+    let found = look_at::<1>(me, other, sought, found);
+    look_at_inline(me, other, sought, found)
+}
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+struct Sought {
     slot_index: u32,
     start: u64,
     end: u64,
     meets: bool,
-    found: &mut Overlap,
-) {
+}
+
+#[inline(always)]
+fn look_at<const I: usize>(me: *mut TaskState, other: *mut TaskState, sought: Sought, found: u64) -> u64 {
     let tlb = get!(other, windows[I].tlb);
-    if tlb == 0 || get!(other, windows[I].slot) != slot_index {
-        return;
+    if tlb == 0 || get!(other, windows[I].slot) != sought.slot_index {
+        return found;
     }
     let (mut from, mut to) = (get!(other, windows[I].start), get!(other, windows[I].end));
     let path = get!(other, windows[I].path);
@@ -118,37 +133,37 @@ fn look_at<const I: usize>(
             (Raw::u64::<{ field::MMU_GATHER_START }>(tlb), Raw::u64::<{ field::MMU_GATHER_END }>(tlb))
         };
     }
-    if from >= end || start >= to {
-        return;
+    if from >= sought.end || sought.start >= to {
+        return found;
     }
-    found.is_any = true;
-    if path == PATH_UFFD_WP + 1 || path == PATH_UFFD_UNWP + 1 {
-        found.path = path;
-        found.since_ns = get!(other, windows[I].since_ns);
-        found.id = get!(other, id);
-        if meets {
-            set!(other, windows[I].met = 1);
-        }
+    if path != PATH_UFFD_WP + 1 && path != PATH_UFFD_UNWP + 1 {
+        return opaque(found | IS_ANY);
     }
+    set!(me, found_since_ns = get!(other, windows[I].since_ns));
+    set!(me, found_id = get!(other, id));
+    if sought.meets {
+        set!(other, windows[I].met = 1);
+    }
+    opaque(u64::from(path) << PATH_SHIFT | IS_ANY)
 }
 
 #[inline(always)]
-fn look_at_inline(other: *mut TaskState, slot_index: u32, start: u64, end: u64, meets: bool, found: &mut Overlap) {
+fn look_at_inline(me: *mut TaskState, other: *mut TaskState, sought: Sought, found: u64) -> u64 {
     let since_ns = get!(other, inline_since_ns);
-    if since_ns == 0 || get!(other, inline_slot) != slot_index || get!(other, inline_place) == 0 {
-        return;
+    if since_ns == 0 || get!(other, inline_slot) != sought.slot_index || get!(other, inline_place) == 0 {
+        return found;
     }
-    if get!(other, inline_start) >= end || start >= get!(other, inline_end) {
-        return;
+    if get!(other, inline_start) >= sought.end || sought.start >= get!(other, inline_end) {
+        return found;
     }
-    found.is_any = true;
     let path = get!(other, context_path);
-    if path == PATH_UFFD_WP + 1 || path == PATH_UFFD_UNWP + 1 || path == PATH_SOFT_DIRTY + 1 {
-        found.path = path;
-        found.since_ns = since_ns;
-        found.id = get!(other, id);
-        if meets {
-            set!(other, inline_met = 1);
-        }
+    if path != PATH_UFFD_WP + 1 && path != PATH_UFFD_UNWP + 1 && path != PATH_SOFT_DIRTY + 1 {
+        return opaque(found | IS_ANY);
     }
+    set!(me, found_since_ns = since_ns);
+    set!(me, found_id = get!(other, id));
+    if sought.meets {
+        set!(other, inline_met = 1);
+    }
+    opaque(u64::from(path) << PATH_SHIFT | IS_ANY)
 }

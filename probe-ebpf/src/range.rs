@@ -42,6 +42,19 @@ fn claim(entry: *mut Range, born_ns: u64, slot_index: u32, number: u64) {
 /// Page-table entries from `start` to `end` are about to change to what `writable` says.
 #[inline(always)]
 pub(crate) fn changed(slot_index: u32, start: u64, end: u64, writable: bool) {
+    mmscope_range_changed(u64::from(slot_index), start, end, u64::from(writable));
+}
+
+/// A function of its own, see ARCHITECTURE.md; what it returns has no meaning, but must be a number.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_range_changed(slot_index: u64, start: u64, end: u64, writable: u64) -> u64 {
+    all_changed(slot_index as u32, start, end, writable != 0);
+    0
+}
+
+#[inline(always)]
+fn all_changed(slot_index: u32, start: u64, end: u64, writable: bool) {
     let Some(mm) = slot(slot_index) else { return };
     increment(at!(mm, changes));
     if slot_index == 0 || start >= end {
@@ -53,12 +66,22 @@ pub(crate) fn changed(slot_index: u32, start: u64, end: u64, writable: bool) {
         if first + n > last {
             return;
         }
-        change_one(mm, slot_index, first + n, start, end, writable);
+        mmscope_range_change(u64::from(slot_index), first + n, start, end, u64::from(writable));
         n += 1;
     }
     if first + n <= last {
         count_lost(lost::RANGE_BEYOND);
     }
+}
+
+/// As [`mmscope_range_changed`], for one range.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_range_change(slot_index: u64, number: u64, start: u64, end: u64, writable: u64) -> u64 {
+    if let Some(mm) = slot(slot_index as u32) {
+        change_one(mm, slot_index as u32, number, start, end, writable != 0);
+    }
+    0
 }
 
 #[inline(always)]
@@ -98,6 +121,19 @@ fn change_one(mm: *mut MmSlot, slot_index: u32, number: u64, start: u64, end: u6
 /// Everything that was changed from `start` to `end` is flushed.
 #[inline(always)]
 pub(crate) fn flushed(slot_index: u32, start: u64, end: u64) {
+    mmscope_range_flushed(u64::from(slot_index), start, end);
+}
+
+/// As [`mmscope_range_changed`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_range_flushed(slot_index: u64, start: u64, end: u64) -> u64 {
+    all_flushed(slot_index as u32, start, end);
+    0
+}
+
+#[inline(always)]
+fn all_flushed(slot_index: u32, start: u64, end: u64) {
     let Some(mm) = slot(slot_index) else { return };
     if slot_index == 0 || start >= end {
         return;

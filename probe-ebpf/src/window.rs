@@ -326,7 +326,7 @@ fn escalated(task: *mut TaskState, entry: *mut MmSlot, slot_index: u32) {
         increment(at!(entry, escalated[ESCALATED_NESTED as usize + 2]));
         return;
     }
-    if places::overlap(task, entry, slot_index, start, end, false).is_any {
+    if places::overlap(task, slot_index, start, end, false).is_any {
         increment(at!(entry, escalated[ESCALATED_NESTED as usize + 1]));
     } else {
         increment(at!(entry, escalated[ESCALATED_NESTED as usize]));

@@ -55,7 +55,7 @@ pub(crate) fn begin<R: Reader>(vmf: u64, turn: Turn) {
     if R::u32::<{ field::MM_TLB_FLUSH_PENDING }>(mm) == 0 {
         return;
     }
-    let found = places::overlap(task, entry, slot_index, page, page + 4096, true);
+    let found = places::overlap(task, slot_index, page, page + 4096, true);
     if !found.is_any {
         return;
     }
@@ -63,8 +63,8 @@ pub(crate) fn begin<R: Reader>(vmf: u64, turn: Turn) {
     set!(task, wp_bits = WP_COVERED | if holds { WP_MMAP_LOCK } else { 0 });
     if found.path != 0 {
         set!(task, wp_path = found.path);
-        set!(task, wp_window_since_ns = found.since_ns);
-        set!(task, wp_window_id = found.id);
+        set!(task, wp_window_since_ns = get!(task, found_since_ns));
+        set!(task, wp_window_id = get!(task, found_id));
         set!(task, wp_vma_flags = R::u64::<{ field::VMA_FLAGS }>(vma));
         set!(task, wp_since_ns = now_ns());
     }
@@ -110,8 +110,8 @@ fn is_still_open(task: *mut TaskState, slot_index: u32) -> bool {
         return false;
     }
     let page = get!(task, wp_page);
-    let found = places::overlap(task, entry, slot_index, page, page + 4096, false);
-    found.path != 0 && found.since_ns <= get!(task, wp_since_ns)
+    let found = places::overlap(task, slot_index, page, page + 4096, false);
+    found.path != 0 && get!(task, found_since_ns) <= get!(task, wp_since_ns)
 }
 
 /// A write fault goes to a userfaultfd.
