@@ -1,8 +1,7 @@
 //! The storms of the guests' tests at full length: thousands of short-lived processes, hundreds of attachings under load.
 //! What they check is in `daemon/tests/guest.rs`; here are only their sizes, and the page that tells how they went.
 
-use std::fmt::Write as _;
-use std::fs;
+use std::{fs, io};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ pub(crate) struct StormArgs {
     /// Times to attach and detach
     #[arg(long, default_value_t = 200)]
     attach: u32,
-    /// Write docs/storms.md
+    /// Write docs/storms.md; its rows of other kernels stay
     #[arg(long)]
     write: bool,
 }
@@ -50,11 +49,15 @@ pub(crate) fn main(args: &StormArgs) -> Result<ExitCode> {
     };
     let storms = in_parallel(kernels, |kernel| storm(args, guests, &binaries, kernel))?;
     let storms = storms.into_iter().collect::<Result<Vec<_>>>()?;
-    let table = table(&storms);
-    print!("\n{table}");
+    print!("\n{}", table(&storms, &[]));
     if args.write {
         let path = paths::root().join(PAGE);
-        fs::write(&path, page(&table, args)).with_context(|| format!("write {}", path.display()))?;
+        let others = match fs::read_to_string(&path) {
+            Ok(page) => other_rows(&page, &storms),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        };
+        fs::write(&path, page(&table(&storms, &others))).with_context(|| format!("write {}", path.display()))?;
     }
     let passed = storms.iter().all(|storm| storm.problem.is_none());
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -94,18 +97,32 @@ fn storm(args: &StormArgs, guests: &GuestTools, binaries: &Binaries<'_>, kernel:
     Ok(Storm { release, figures: figures.collect(), seconds: outcome.seconds, problem: outcome.problem().or(of_both) })
 }
 
-fn table(storms: &[Storm]) -> String {
-    let mut text = "| kernel | processes | address spaces | addresses | of both names | attached and detached \
-        | open files before | after | seconds | problem |\n"
-        .to_owned();
-    let _ = writeln!(text, "|{}", "---|".repeat(10));
+const HEAD: &str = "| kernel | processes | address spaces | addresses | of both names | attached and detached \
+    | open files before | after | seconds | problem |\n";
+
+/// The table's rows of kernels that were not run this time.
+fn other_rows(page: &str, storms: &[Storm]) -> Vec<String> {
+    let is_new = |row: &str| storms.iter().any(|storm| row.starts_with(&format!("| {} |", storm.release)));
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !HEAD.starts_with(line));
+    rows.filter(|row| !is_new(row)).map(str::to_owned).collect()
+}
+
+fn table(storms: &[Storm], others: &[String]) -> String {
+    let mut rows = others.to_vec();
     for storm in storms {
         let problem = storm.problem.as_deref().unwrap_or("none");
         let figures = ["children", "mms", "addresses", "shared", "attached", "files_before", "files_after"];
         let figures: Vec<String> = figures.iter().map(|name| storm.figure(name)).collect();
-        let _ = writeln!(text, "| {} | {} | {:.0} | {problem} |", storm.release, figures.join(" | "), storm.seconds);
+        rows.push(format!("| {} | {} | {:.0} | {problem} |", storm.release, figures.join(" | "), storm.seconds));
     }
-    text
+    rows.sort_by_key(|row| version(row));
+    format!("{HEAD}|{}\n{}\n", "---|".repeat(10), rows.join("\n"))
+}
+
+/// The numbers of the kernel's release at the head of a row.
+fn version(row: &str) -> Vec<u32> {
+    let release = row.trim_start_matches("| ").split([' ', '-', '+']).next().unwrap_or_default();
+    release.split('.').filter_map(|number| number.parse().ok()).collect()
 }
 
 const INTRODUCTION: &str = "# Storms
@@ -121,7 +138,27 @@ kernel does not complain.
 A problem would be a failed test, a kernel that complained, or a guest that did not end.
 ";
 
-fn page(table: &str, args: &StormArgs) -> String {
-    let sizes = format!("--processes {} --attach {}", args.processes, args.attach);
-    format!("{INTRODUCTION}\nMade by `cargo xtask storm --write {sizes}`.\n\n{table}")
+fn page(table: &str) -> String {
+    format!("{INTRODUCTION}\nMade by `cargo xtask storm --write`, for one or several kernels at a time.\n\n{table}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storm(release: &str, seconds: f64) -> Storm {
+        Storm { release: release.to_owned(), figures: Vec::new(), seconds, problem: None }
+    }
+
+    #[test]
+    fn rows_of_other_kernels_stay_in_the_order_of_their_versions() {
+        let first = page(&table(&[storm("6.1.0-56-cloud-amd64", 1.0), storm("7.3.4+deb13-cloud-amd64", 1.0)], &[]));
+        let new = [storm("6.12.118+deb13-cloud-amd64", 2.0), storm("7.3.4+deb13-cloud-amd64", 2.0)];
+        let rows: Vec<(Vec<u32>, bool)> = table(&new, &other_rows(&first, &new))
+            .lines()
+            .skip(2)
+            .map(|row| (version(row), row.contains("| 2 |")))
+            .collect();
+        assert_eq!(rows, [(vec![6, 1, 0], false), (vec![6, 12, 118], true), (vec![7, 3, 4], true)]);
+    }
 }
