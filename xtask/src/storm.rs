@@ -1,9 +1,9 @@
 //! The storms of the guests' tests at full length: thousands of short-lived processes, hundreds of attachings under load.
 //! What they check is in `daemon/tests/guest.rs`; here are only their sizes, and the page that tells how they went.
 
-use std::{fs, io};
 use std::process::ExitCode;
 use std::time::Duration;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 use clap::Args;
