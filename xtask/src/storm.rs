@@ -132,8 +132,8 @@ had, to the process (windows of path exit), and nothing is lost or left open. Th
 is the kernel's own word, a kprobe event on exit_mmap: so many address spaces had so few addresses, and so many of these
 served both names.
 
-Hundreds of times attached and detached while two threads change protections (in bursts, a fifth of the time): no program, map or open file is left, and the
-kernel does not complain.
+Hundreds of times attached and detached while two threads change protections (in bursts, a fifth of the time): no program,
+map or open file is left, and the kernel does not complain.
 
 A problem would be a failed test, a kernel that complained, or a guest that did not end.
 ";
