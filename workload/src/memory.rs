@@ -202,6 +202,16 @@ impl Area {
         Ok(())
     }
 
+    /// Pages the area out: 1 madvise.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub(crate) fn page_out(&self) -> Result<()> {
+        self.advise(libc::MADV_PAGEOUT)
+            .map_err(|error| anyhow::anyhow!("madvise {} pages PAGEOUT: {error}", self.pages))
+    }
+
     fn advise(&self, advice: libc::c_int) -> io::Result<()> {
         // SAFETY: the range is this area; contents that an advice drops are of no meaning.
         match unsafe { libc::madvise(self.start.cast(), self.len(), advice) } {
@@ -241,6 +251,13 @@ impl Area {
     pub(crate) fn write(&self, index: usize, value: u8) {
         // SAFETY: the page is inside the mapping; volatile, because the write itself is the purpose.
         unsafe { self.page(index).write_volatile(value) }
+    }
+
+    /// Any byte of the area.
+    pub(crate) fn byte(&self, index: usize) -> u8 {
+        assert!(index < self.len(), "byte {index} of {}", self.len());
+        // SAFETY: inside the mapping, by the assertion.
+        unsafe { self.start.add(index).read_volatile() }
     }
 
     /// Reads the last byte of one page.

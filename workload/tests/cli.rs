@@ -39,6 +39,10 @@ fn cycles_are_multiplied_out() {
     assert_holds(&all, json!({"mprotect_calls": 10, "vmas_per_call": 9, "vma_changes": 90, "writes": 45}));
     let all = counts("dontneed --cycles 10 --pages 4 --threads 2").unwrap();
     assert_holds(&all, json!({"madvise_calls": 20, "page_touches": 80}));
+    if let Some(all) = counts("dontneed --cycles 10 --bystander") {
+        assert_holds(&all, json!({"madvise_calls": 10, "page_touches": 10, "threads": 1}));
+        assert!(all["bystander_cpu"].as_u64().unwrap() > 0, "{all}");
+    }
     let all = counts("munmap --cycles 10 --pages 4 --threads 2").unwrap();
     assert_holds(&all, json!({"mmap_calls": 20, "munmap_calls": 20, "page_touches": 80}));
     assert_holds(&counts("flip --cycles 10 --threads 3").unwrap(), json!({"mprotect_calls": 60, "writes": 30}));
@@ -92,6 +96,12 @@ fn a_race_loses_nothing_where_the_kernel_is_fixed() {
 fn soft_dirty_is_cleared_or_said_to_be_unsupported() {
     let Some(all) = counts("clear-refs --cycles 4 --pages 3") else { return };
     assert_holds(&all, json!({"clear_refs_writes": 4, "writes": 12}));
+}
+
+#[test]
+fn pages_go_out_or_it_is_said_to_be_unsupported() {
+    let Some(all) = counts("pageout --cycles 4 --pages 8") else { return };
+    assert_holds(&all, json!({"madvise_calls": 4, "page_touches": 32}));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod mprotect;
 mod mprotect_vmas;
 mod munmap;
 mod noop;
+mod pageout;
 mod share;
 mod uffd;
 mod uffd_errors;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     MprotectVmas(mprotect_vmas::Args),
     /// Cycles of madvise(MADV_DONTNEED) and touching again
     Dontneed(dontneed::Args),
+    /// Cycles of madvise(MADV_PAGEOUT) and touching again
+    Pageout(pageout::Args),
     /// Cycles of mmap, touch, munmap
     Munmap(munmap::Args),
     /// Faults on missing pages, resolved by UFFDIO_COPY
@@ -75,6 +78,7 @@ impl Command {
             Self::Mprotect(_) => "mprotect",
             Self::MprotectVmas(_) => "mprotect-vmas",
             Self::Dontneed(_) => "dontneed",
+            Self::Pageout(_) => "pageout",
             Self::Munmap(_) => "munmap",
             Self::UffdMissing(_) => "uffd-missing",
             Self::UffdWp(_) => "uffd-wp",
@@ -104,6 +108,7 @@ impl Command {
             Self::Mprotect(args) => args.run(setup),
             Self::MprotectVmas(args) => args.run(setup),
             Self::Dontneed(args) => args.run(setup),
+            Self::Pageout(args) => args.run(setup),
             Self::Munmap(args) => args.run(setup),
             Self::UffdMissing(args) => args.run(setup),
             Self::UffdWp(args) => args.run(setup),
@@ -152,6 +157,7 @@ mod tests {
             &["", "mprotect", "--cycles", "1"],
             &["", "mprotect-vmas", "--cycles", "1", "--vmas", "2"],
             &["", "dontneed", "--cycles", "1"],
+            &["", "pageout", "--cycles", "1"],
             &["", "munmap", "--cycles", "1"],
             &["", "share", "--cycles", "1"],
             &["", "uffd-missing", "--faults", "1"],
