@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use probe_common::event::Record;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ use crate::{
     failure::Failure,
     identity::Identity,
     intake::Intake,
+    kernel::name_stacks,
     model::{Limits, Model, ProcessFigures, Snapshot},
     plan::{self, HOOKS, HookState, NOT_NEEDED, Plan},
     privileges, terminal, web,
@@ -84,7 +86,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let host = Host {
         hooks: hooks.clone(),
         release: facts.release.clone(),
-        version: std::fs::read_to_string("/proc/version").unwrap_or_default(),
+        version: facts.version.clone(),
         has_anon_exclusive: facts.has_anon_exclusive,
         has_task_times: plan.has_task_times,
         has_inline_changes: plan.inline_changes,
@@ -133,6 +135,9 @@ fn monotonic_ns() -> Result<u64, Failure> {
         .map_err(|error| Failure::System(format!("read the monotonic clock: {error}")))?;
     Ok(u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX))
 }
+
+/// The running kernel's symbols.
+const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Everything that a tick needs.
 struct Looker {
@@ -187,10 +192,48 @@ impl Looker {
         }
     }
 
+    /// What alerts were raised by, with the names of the stacks: in another thread, for these stand in a long table.
+    fn tell_evidence(&self, transitions: Vec<Transition>) {
+        let raised: Vec<Transition> =
+            transitions.into_iter().filter(|told| told.is_active && !told.evidence.is_empty()).collect();
+        if raised.is_empty() {
+            return;
+        }
+        let is_terminal = self.is_terminal;
+        tokio::task::spawn_blocking(move || {
+            let stacks: Vec<&[u64]> = raised.iter().flat_map(|told| &told.evidence).map(Record::stack).collect();
+            let names = name_stacks(Path::new(SYMBOLS), &stacks);
+            let mut names = names.unwrap_or_else(|error| {
+                tracing::warn!(%error, "stacks have no names");
+                Vec::new()
+            });
+            names.resize(stacks.len(), Vec::new());
+            let mut names = names.into_iter();
+            for told in &raised {
+                for (record, stack) in told.evidence.iter().zip(names.by_ref()) {
+                    if is_terminal {
+                        say(&terminal::evidence(told.class, record, &stack));
+                    } else {
+                        let (class, stack) = (told.class.name(), stack.join(" < "));
+                        tracing::info!(
+                            class,
+                            tgid = record.tgid,
+                            tid = record.tid,
+                            stack,
+                            "evidence: {}",
+                            terminal::record(record)
+                        );
+                    }
+                }
+            }
+        });
+    }
+
     fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
         let observation = self.intake.tick();
-        let monotonic_ns = monotonic_ns().unwrap_or_default();
-        let since = |ns: u64| Duration::from_nanos(monotonic_ns.saturating_sub(ns));
+        // Without a clock there are no ages.
+        let now_ns = monotonic_ns().ok();
+        let since = |ns: u64| Some(Duration::from_nanos(now_ns?.saturating_sub(ns)));
         let identity = &mut self.identity;
         let mms: Vec<MmLook> = observation
             .mms
@@ -199,9 +242,9 @@ impl Looker {
                 subject: identity.subject(mm.owner.as_ref()),
                 tgid: mm.owner.as_ref().map_or(0, |owner| owner.tgid),
                 counts: mm.counts,
-                fault_age: mm.fault_since_ns.map(since),
-                since_ioctl: mm.uffd_ioctl_ns.map(since),
-                reclaim_age: None,
+                fault_age: mm.fault_since_ns.and_then(since),
+                since_ioctl: mm.uffd_ioctl_ns.and_then(since),
+                reclaim_age: mm.reclaim_since_ns.and_then(since),
             })
             .collect();
         let records: Vec<_> =
@@ -224,6 +267,7 @@ impl Looker {
         });
         self.last_look = uptime;
         transitions.iter().for_each(|transition| self.tell(transition));
+        self.tell_evidence(transitions);
         self.model.fold(uptime, mms.into_iter().map(|mm| (mm.subject, mm.counts)));
         self.records += observation.records.len() as u64;
         self.ticks += 1;

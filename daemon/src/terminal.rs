@@ -9,7 +9,7 @@ use probe_common::{
 };
 
 use crate::{
-    anomaly::Transition,
+    anomaly::{Class, Transition},
     export,
     identity::printable,
     intake::{Counts, Histogram},
@@ -130,6 +130,16 @@ pub fn alert(transition: &Transition) -> String {
     format!("{state}: {} of {whom}: {}", transition.class.name(), transition.text)
 }
 
+/// What an alert was raised by: the event, and its kernel stack.
+#[must_use]
+pub fn evidence(class: Class, event: &Record, stack: &[String]) -> String {
+    let mut text = format!("  {}: {}\n", class.name(), record(event));
+    for function in stack {
+        let _ = writeln!(text, "    {function}");
+    }
+    text
+}
+
 /// One event over its threshold, as a line.
 #[must_use]
 pub fn record(record: &Record) -> String {
@@ -142,7 +152,10 @@ pub fn record(record: &Record) -> String {
         n if n == HOLD => "hold of mmap_lock, read,".to_owned(),
         n if n == HOLD + 1 => "hold of mmap_lock, write,".to_owned(),
         n if (FAULT..FAULT + 3).contains(&n) => "userfault".to_owned(),
-        SHOOTDOWN => "shootdown".to_owned(),
+        SHOOTDOWN => match record.detail[0].checked_sub(1) {
+            Some(cpu) => format!("shootdown, CPU {cpu} answered last,"),
+            None => "shootdown".to_owned(),
+        },
         STALE_WRITE => "write fault inside another task's open window".to_owned(),
         STALE_WINDOW => "window that a write fault met".to_owned(),
         _ => "event".to_owned(),
@@ -234,6 +247,25 @@ mod tests {
         assert_eq!(row(&snapshot).split_whitespace().collect::<Vec<_>>(), ["a", "-", "-", "-", "-", "-", "-"]);
         snapshot.hooks.fill(HookState::Attached(Tier::F));
         assert_eq!(row(&snapshot).split_whitespace().nth(1), Some("0"));
+    }
+
+    #[test]
+    fn evidence_is_an_event_and_its_stack() {
+        let mut event: Record = zerocopy::FromZeros::new_zeroed();
+        (event.series, event.duration_ns, event.tgid, event.tid) = (SHOOTDOWN, 12_000_000, 7, 8);
+        event.comm[0] = b'a';
+        event.detail[0] = 4;
+        let text = evidence(Class::ShootdownStraggler, &event, &["flush_tlb_mm_range+0x10".to_owned()]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "  shootdown_straggler: shootdown, CPU 3 answered last, of 12.0ms in 7/8 a (mprotect)",
+                "    flush_tlb_mm_range+0x10"
+            ]
+        );
+        event.detail[0] = 0;
+        assert!(record(&event).starts_with("shootdown of 12.0ms"));
     }
 
     #[test]

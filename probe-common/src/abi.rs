@@ -19,11 +19,13 @@ pub const ABI_SYMBOL: &str = "MMSCOPE_ABI";
 /// FNV-1a over the sources of this crate.
 pub const ABI: u64 = {
     let mut hash = 0xcbf2_9ce4_8422_2325;
+    hash = fnv1a(hash, include_str!("answer.rs"));
     hash = fnv1a(hash, include_str!("event.rs"));
     hash = fnv1a(hash, include_str!("histogram.rs"));
     hash = fnv1a(hash, include_str!("lost.rs"));
     hash = fnv1a(hash, include_str!("params.rs"));
     hash = fnv1a(hash, include_str!("range.rs"));
+    hash = fnv1a(hash, include_str!("reclaim.rs"));
     hash = fnv1a(hash, include_str!("relocation.rs"));
     hash = fnv1a(hash, include_str!("series.rs"));
     hash = fnv1a(hash, include_str!("slot.rs"));

@@ -25,6 +25,7 @@ pub const STALE_WINDOW: u32 = STALE_WRITE + 1;
 /// | userfault | page | | | | | |
 /// | stale write | page | since when the window is open | id of the window's task | outcome | `wp_bits` | flags of the VMA |
 /// | stale window | first byte | first byte behind | path | | | |
+/// | shootdown | CPU that answered last plus one, or zero | | | | | |
 #[repr(C)]
 #[cfg_attr(
     feature = "user",
@@ -56,6 +57,14 @@ pub struct Record {
     pub detail: [u64; DETAILS],
     /// Kernel stack of the thread, innermost first.
     pub stack: [u64; STACK],
+}
+
+impl Record {
+    /// The addresses of the stack.
+    #[must_use]
+    pub fn stack(&self) -> &[u64] {
+        &self.stack[..(self.stack_bytes as usize / 8).min(STACK)]
+    }
 }
 
 const _: () = assert!(size_of::<Record>() == 304);

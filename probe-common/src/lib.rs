@@ -4,11 +4,13 @@
 #![no_std]
 
 pub mod abi;
+pub mod answer;
 pub mod event;
 pub mod histogram;
 pub mod lost;
 pub mod params;
 pub mod range;
+pub mod reclaim;
 pub mod relocation;
 pub mod series;
 pub mod slot;

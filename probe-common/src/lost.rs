@@ -58,6 +58,10 @@ reasons! {
     SHOOTDOWN_OVERWRITTEN = "shootdown_overwritten";
     /// A shootdown on a machine that may have more than 1024 CPUs: those beyond are not in its number of CPUs.
     SHOOTDOWN_CPUS = "shootdown_cpus";
+    /// One mm too many in a batch of reclaim, or in all batches: its window was not told.
+    RECLAIM_BEYOND = "reclaim_beyond";
+    /// A batch of reclaim was flushed whose pages were not seen to be unmapped, or whose mm is gone for long.
+    RECLAIM_UNFOUND = "reclaim_unfound";
     /// A 2 MiB range was forgotten in favour of another one: a cycle of it may be missing.
     RANGE_EVICTED = "range_evicted";
     /// A 2 MiB range of a protection change that spans too many: its cycles are not seen.

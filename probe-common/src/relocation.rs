@@ -80,6 +80,12 @@ pub mod field {
     pub const UFFD_CTX_MM: u16 = 31;
     /// `flush_tlb_info.mm`
     pub const FLUSH_INFO_MM: u16 = 32;
+    /// `mm_struct.tlb_flush_batched.counter`
+    pub const MM_TLB_FLUSH_BATCHED: u16 = 33;
+    /// `task_struct.tlb_ubc.flush_required`
+    pub const TASK_FLUSH_REQUIRED: u16 = 34;
+    /// `flush_tlb_info.initiating_cpu`
+    pub const FLUSH_INFO_CPU: u16 = 35;
     /// First id that is no member.
     pub const END: u16 = 48;
 }
@@ -186,15 +192,19 @@ pub mod arg {
     pub const CHANGE_PROT_NUMA_END: u16 = 96;
     /// do_wp_page: vmf
     pub const WP_PAGE_VMF: u16 = 97;
-    /// flush_tlb_multi: cpumask
+    /// native_flush_tlb_multi: cpumask
     pub const FLUSH_MULTI_MASK: u16 = 98;
     /// userfaultfd_ioctl: file
     pub const UFFD_IOCTL_FILE: u16 = 99;
     /// do_wp_page: return value
     pub const WP_PAGE_RET: u16 = 100;
-    /// flush_tlb_multi: info
+    /// native_flush_tlb_multi: info
     pub const FLUSH_MULTI_INFO: u16 = 101;
+    /// try_to_unmap_one, try_to_migrate_one: vma
+    pub const UNMAP_VMA: u16 = 102;
+    /// flush_tlb_func: info
+    pub const FLUSH_FUNC_INFO: u16 = 103;
 }
 
 const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
-const _: () = assert!((arg::FLUSH_MULTI_INFO as usize) < COUNT);
+const _: () = assert!((arg::FLUSH_FUNC_INFO as usize) < COUNT);

@@ -137,6 +137,12 @@ pub struct MmSlot {
     pub downgrade_count: u32,
     /// Holds that ended with waiters behind them, so far.
     pub blocker_count: u32,
+    /// Batches of reclaim that took pages from this mm and have not been flushed.
+    pub reclaim_open: u32,
+    /// The kernel's own count of pages that reclaim has left to be flushed (`mm->tlb_flush_batched`), when one was left last.
+    pub reclaim_batched: u32,
+    /// When a full flush was complete that overtook such a batch, CLOCK_MONOTONIC nanoseconds.
+    pub reclaim_flushed_ns: u64,
     /// Sum of the beginnings of all waits that have not ended, nanoseconds.
     pub waits_since_ns: u64,
     /// Time in mprotects, with waiters behind them, from the last VMA's change to the release, nanoseconds.
@@ -161,7 +167,7 @@ pub struct MmSlot {
     pub rows: [u32; ROW_PLACES],
 }
 
-const _: () = assert!(size_of::<MmSlot>() == 1168);
+const _: () = assert!(size_of::<MmSlot>() == 1184);
 
 /// Key of the table of failed userfaultfd ioctls.
 #[repr(C)]

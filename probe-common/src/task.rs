@@ -92,8 +92,8 @@ pub struct TaskState {
     pub wait_downgradable_ns: u64,
     /// Its mm's `downgrade_count` when it began.
     pub wait_downgrades: u32,
-    /// Unused, zero.
-    pub pad: u32,
+    /// Mms in the batch of reclaim that the task has yet to flush.
+    pub reclaim_mms: u32,
     /// Begin of the userfault; zero when there is none.
     pub fault_since_ns: u64,
     /// Slot of the mm that faulted.
@@ -168,13 +168,19 @@ pub struct TaskState {
     pub shootdowns_ns: u64,
     /// Page of the userfault.
     pub fault_page: u64,
+    /// The longest of the windows that the batch's flush closed, nanoseconds.
+    pub reclaim_longest_ns: u64,
+    /// Slot of its mm.
+    pub reclaim_longest_slot: u32,
+    /// Slot of the mm that came into the batch last; zero while there is none. See [`crate::reclaim::Batch`].
+    pub reclaim_first: u32,
     /// Locks held; fork holds two.
     pub holds: [Hold; 2],
     /// Windows open.
     pub windows: [Window; 2],
 }
 
-const _: () = assert!(size_of::<TaskState>() == 496);
+const _: () = assert!(size_of::<TaskState>() == 512);
 
 /// `busy`: a hold is open. Shifted left by the hold's index.
 pub const BUSY_HOLD: u32 = 1;
@@ -192,6 +198,8 @@ pub const BUSY_CONTEXT: u32 = 1 << 7;
 pub const BUSY_WP: u32 = 1 << 8;
 /// `busy`: a flush waits for other CPUs.
 pub const BUSY_SHOOTDOWN: u32 = 1 << 9;
+/// `busy`: a batch of reclaim has yet to be flushed.
+pub const BUSY_RECLAIM: u32 = 1 << 10;
 
 /// `wp_bits`: another task's open window covered the page.
 pub const WP_COVERED: u32 = 1;

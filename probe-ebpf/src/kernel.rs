@@ -10,8 +10,9 @@ use core::{arch::asm, ffi::c_void};
 use aya_ebpf::{
     EbpfContext,
     helpers::generated::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf, bpf_get_stack,
-        bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str, bpf_task_pt_regs,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf,
+        bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
+        bpf_task_pt_regs,
     },
 };
 use probe_common::relocation::{DISPLACEMENT, IMMEDIATE, field};
@@ -226,6 +227,13 @@ pub(crate) fn current_syscall() -> Option<u64> {
     // SAFETY: both helpers exist where the parameter says so; the second takes the first's typed pointer.
     let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
     Some(Typed::u64::<{ field::PT_REGS_ORIG_AX }>(regs as u64))
+}
+
+/// Number of the CPU that the program runs on.
+#[inline(always)]
+pub(crate) fn current_cpu() -> u32 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_get_smp_processor_id() }
 }
 
 /// Copies a name of at most fifteen characters and its end.

@@ -14,6 +14,7 @@ mod operation;
 mod params;
 mod places;
 mod range;
+mod reclaim;
 mod rwsem;
 mod shootdown;
 mod slots;

@@ -11,10 +11,12 @@ use aya_ebpf::{
     maps::{Array, HashMap, RingBuf, Stack},
 };
 use probe_common::{
+    answer::{Answer, CPUS},
     event::RING_BYTES,
     histogram::Row,
     lost,
     range::{RANGES, Range},
+    reclaim::{BATCHES, Batch, BatchKey},
     series::BLOCKED,
     slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS},
     task::{TASKS, TaskState},
@@ -41,6 +43,12 @@ static ATTACHED_NS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 pub(crate) static MM_INDEX: HashMap<u64, u32> = HashMap::with_max_entries(SLOTS, 0);
 #[map]
 pub(crate) static UFFD_ERRORS: HashMap<ErrorKey, u64> = HashMap::with_max_entries(ERRORS, 0);
+/// What reclaim has unmapped and has yet to flush.
+#[map]
+pub(crate) static RECLAIM_BATCHES: HashMap<BatchKey, Batch> = HashMap::with_max_entries(BATCHES, 0);
+/// What each CPU answered last when another one asked it to flush.
+#[map]
+static CPU_ANSWERS: Array<Answer> = Array::with_max_entries(CPUS, 0);
 /// Slots nobody uses; the daemon fills it.
 #[map]
 pub(crate) static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(SLOTS, 0);
@@ -72,6 +80,12 @@ pub(crate) fn row(index: u32) -> Option<*mut Row> {
 #[inline(always)]
 pub(crate) fn range(index: u32) -> Option<*mut Range> {
     PAGE_TABLE_RANGES.get_ptr_mut(index)
+}
+
+/// A CPU's last answer.
+#[inline(always)]
+pub(crate) fn answer(cpu: u32) -> Option<*mut Answer> {
+    CPU_ANSWERS.get_ptr_mut(cpu)
 }
 
 /// Time waited, by waiter's and holder's operation.

@@ -31,6 +31,7 @@ params! {
     INLINE_CHANGES: u32 = 0, inline_changes;
     HAS_PENDING: u32 = 0, has_pending;
     HAS_TASK_TIMES: u32 = 0, has_task_times;
+    HAS_BATCHED_COUNT: u32 = 0, has_batched_count;
     OWN_TGID: u32 = 0, own_tgid;
     PROCESSORS: u32 = 0, processors;
 }

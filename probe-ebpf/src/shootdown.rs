@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 
 use probe_common::{
+    answer::CPUS,
     lost,
     series::{OP_OTHER, SHOOTDOWN},
     task::BUSY_SHOOTDOWN,
@@ -10,8 +11,8 @@ use probe_common::{
 
 use crate::{
     emit::{self, Event},
-    kernel::{Reader, now_ns, read_u64},
-    maps::{add_u32, at, count_lost, get, increment, set, slot},
+    kernel::{Reader, current_cpu, now_ns, opaque, read_u64},
+    maps::{add_u32, answer, at, count_lost, get, increment, set, slot},
     params, slots, tasks,
     turn::Turn,
 };
@@ -52,7 +53,10 @@ pub(crate) fn begin<R: Reader>(mm: u64, mask: u64, turn: Turn) {
     if u64::from(params::processors()) > MASK_WORDS * 64 {
         count_lost(lost::SHOOTDOWN_CPUS);
     }
-    add_u32(at!(entry, shootdown_cpus), cpus);
+    // The mask may have the asking CPU in it, which answers itself.
+    let own = u64::from(current_cpu());
+    let asks_itself = read_u64(mask.wrapping_add((own >> 6) * 8)) >> (own & 63) & 1;
+    add_u32(at!(entry, shootdown_cpus), cpus.wrapping_sub(asks_itself));
     tasks::begin(task, BUSY_SHOOTDOWN);
     set!(task, shootdown_slot = slot_index);
     set!(task, shootdown_since_ns = now_ns());
@@ -84,8 +88,42 @@ pub(crate) fn end(ctx: *mut c_void) {
                 operation: OP_OTHER,
                 begin_ns: since,
                 duration_ns: took,
-                detail: [0; 6],
+                detail: [mmscope_straggler(u64::from(current_cpu()), since, now), 0, 0, 0, 0, 0],
             },
         );
     }
+}
+
+/// This CPU has flushed because another one had asked.
+#[inline(always)]
+pub(crate) fn answered(asked_by: u32) {
+    let cpu = current_cpu();
+    // Its own part of a flush that it asks others for is no answer, and must not hide one.
+    if asked_by == cpu {
+        return;
+    }
+    let Some(answer) = answer(cpu) else { return };
+    set!(answer, asked_by = asked_by);
+    set!(answer, at_ns = now_ns());
+}
+
+/// A function of its own, see ARCHITECTURE.md: the CPU, plus one, whose answer to `asked_by` came last between two times; zero
+/// if none is known. Each is known until it answers another one.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_straggler(asked_by: u64, since: u64, until: u64) -> u64 {
+    let mut last = 0;
+    let mut found = 0;
+    let mut cpu = 0_u64;
+    while cpu < u64::from(CPUS) && cpu < u64::from(params::processors()) {
+        let Some(answer) = answer(opaque(cpu) as u32) else { break };
+        let at = get!(answer, at_ns);
+        let is_it = u64::from(get!(answer, asked_by)) == asked_by && at >= since && at <= until && at > last;
+        if is_it {
+            last = opaque(at);
+            found = opaque(cpu + 1);
+        }
+        cpu += 1;
+    }
+    found
 }

@@ -94,6 +94,8 @@ fn clear(entry: *mut TaskState) {
     set!(entry, change_since_ns = 0);
     set!(entry, wp_vmf = 0);
     set!(entry, shootdown_since_ns = 0);
+    set!(entry, reclaim_first = 0);
+    set!(entry, reclaim_mms = 0);
     set!(entry, flush_turn = 0);
     set!(entry, failure_turn = 0);
     set!(entry, change_turn = 0);

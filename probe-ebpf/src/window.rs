@@ -267,6 +267,9 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
     increment(at!(entry, flushes[kind]));
     if kind == FLUSH_FULL {
         increment(at!(entry, full_flushes));
+        if get!(entry, reclaim_open) != 0 {
+            set!(entry, reclaim_flushed_ns = now_ns());
+        }
         if gathering {
             escalated(task, entry, slot_index);
         }

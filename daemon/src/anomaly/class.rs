@@ -113,10 +113,11 @@ const FAULTS: &[&[&str]] = &[&["handle_userfault", "handle_userfault:exit"]];
 const IOCTLS: &[&[&str]] = &[&["userfaultfd_ioctl", "userfaultfd_ioctl:exit"]];
 const FAULTS_AND_IOCTLS: &[&[&str]] =
     &[&["handle_userfault", "handle_userfault:exit", "userfaultfd_ioctl", "userfaultfd_ioctl:exit"]];
-const SHOOTDOWNS: &[&[&str]] =
-    &[&["flush_tlb_multi", "flush_tlb_multi:exit"], &["native_flush_tlb_others", "native_flush_tlb_others:exit"]];
-// Not hooked on any kernel yet: the class is in the table and is not judged.
-const RECLAIM: &[&[&str]] = &[&["try_to_unmap_flush", "flush_tlb_batched_pending"]];
+const SHOOTDOWNS: &[&[&str]] = &[
+    &["native_flush_tlb_multi", "native_flush_tlb_multi:exit"],
+    &["native_flush_tlb_others", "native_flush_tlb_others:exit"],
+];
+const RECLAIM: &[&[&str]] = &[&["try_to_unmap_one", "arch_tlbbatch_flush", "flush_tlb_mm_range"]];
 
 macro_rules! classes {
     ($($class:ident $name:literal $severities:tt $raise:ident $counted:ident $needs:expr, $outcomes:expr, $rule:path;)*) => {
@@ -198,9 +199,6 @@ mod tests {
     use super::*;
     use crate::plan::{HOOKS, Tier};
 
-    /// Hooks of the table that no kernel object has yet.
-    const TO_COME: &[&str] = &["try_to_unmap_flush", "flush_tlb_batched_pending"];
-
     #[test]
     fn the_table_is_in_the_order_of_the_classes_and_names_are_those_of_the_configuration() {
         for (n, entry) in CLASSES.iter().enumerate() {
@@ -212,9 +210,9 @@ mod tests {
     }
 
     #[test]
-    fn needed_hooks_exist_or_are_to_come() {
+    fn needed_hooks_exist() {
         for hook in CLASSES.iter().flat_map(|entry| entry.needs.iter().flat_map(|set| set.iter())) {
-            assert!(HOOKS.iter().any(|known| known.name == *hook) || TO_COME.contains(hook), "{hook}");
+            assert!(HOOKS.iter().any(|known| known.name == *hook), "{hook}");
         }
     }
 
@@ -222,7 +220,6 @@ mod tests {
     fn a_class_without_its_hooks_is_not_judged() {
         let mut hooks = vec![HookState::Attached(Tier::F); HOOKS.len()];
         assert!(Class::UffdStuck.is_measured(&hooks) && Class::LongWindow.is_measured(&hooks));
-        assert!(!Class::ReclaimStale.is_measured(&hooks), "hooked nowhere yet");
         let index = HOOKS.iter().position(|hook| hook.name == "userfaultfd_ioctl").unwrap();
         hooks[index] = HookState::Absent("refused".to_owned());
         assert!(!Class::UffdStuck.is_measured(&hooks) && Class::UffdSlow.is_measured(&hooks));

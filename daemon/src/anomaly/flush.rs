@@ -1,10 +1,13 @@
 //! Rules over windows and flushes: how long, how many, how far.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use probe_common::series::{
-    ESCALATED_NESTED, ESCALATIONS, OUTER, PATH_EXIT, PATH_OTHER, PATH_RECLAIM, PATH_SOFT_DIRTY, PATH_ZAP, PATHS,
-    SHOOTDOWN,
+use probe_common::{
+    event::Record,
+    series::{
+        ESCALATED_NESTED, ESCALATIONS, OUTER, PATH_EXIT, PATH_OTHER, PATH_RECLAIM, PATH_SOFT_DIRTY, PATH_ZAP, PATHS,
+        SHOOTDOWN,
+    },
 };
 
 use super::{Class, Context, Finding, Found, Memory, Severity::Warning, longer, text};
@@ -170,18 +173,38 @@ pub(super) fn shootdown_straggler(context: &Context<'_>, _: &mut Memory, found: 
             continue;
         }
         found.hazards(Some(&mm.subject), Class::ShootdownStraggler, "", count);
+        let records = records_of(context, mm, SHOOTDOWN);
         let text = format!(
-            "{count} of {} flushes of {} waited longer than {} for other CPUs. Look for virtual CPUs that are not scheduled \
+            "{count} of {} flushes of {} waited longer than {} for other CPUs{}. Look for virtual CPUs that are not scheduled \
              (steal time), and for long sections with interrupts off",
             mm.counts.shootdowns.max(count),
             text::process(mm),
             text::time(bound),
+            stragglers(&records),
         );
         let mut finding = Finding::new(Class::ShootdownStraggler, Warning, Some(mm.subject.clone()), count, text);
-        let of_it = context.look.records.iter().filter(|(s, record)| record.series == SHOOTDOWN && *s == mm.subject);
-        finding.evidence.extend(of_it.map(|(_, record)| *record).take(EVIDENCE));
+        finding.evidence.extend(records.into_iter().take(EVIDENCE));
         found.findings.push(finding);
     }
+}
+
+/// Records of one series about an mm's subject.
+fn records_of(context: &Context<'_>, mm: &MmLook, series: u32) -> Vec<Record> {
+    let of_it =
+        context.look.records.iter().filter(|(subject, record)| record.series == series && *subject == mm.subject);
+    of_it.map(|(_, record)| *record).collect()
+}
+
+/// Which CPU answered last most often.
+fn stragglers(records: &[Record]) -> String {
+    let mut times = BTreeMap::<u64, usize>::new();
+    for cpu in records.iter().filter_map(|record| record.detail[0].checked_sub(1)) {
+        *times.entry(cpu).or_default() += 1;
+    }
+    let most = times.iter().max_by_key(|(_, times)| **times);
+    most.map_or_else(String::new, |(cpu, times)| {
+        format!(", and CPU {cpu} answered last in {times} of {} that were recorded", records.len())
+    })
 }
 
 pub(super) fn reclaim_stale(context: &Context<'_>, _: &mut Memory, found: &mut Found) {
@@ -204,7 +227,9 @@ pub(super) fn reclaim_stale(context: &Context<'_>, _: &mut Memory, found: &mut F
             text::process(mm),
         );
         let weight = in_flight(mm).map_or(count, |age| age.as_nanos() as u64);
-        found.findings.push(Finding::new(Class::ReclaimStale, Warning, Some(mm.subject.clone()), weight, text));
+        let mut finding = Finding::new(Class::ReclaimStale, Warning, Some(mm.subject.clone()), weight, text);
+        finding.evidence.extend(records_of(context, mm, OUTER + PATH_RECLAIM).into_iter().take(EVIDENCE));
+        found.findings.push(finding);
     }
 }
 
@@ -324,7 +349,21 @@ mod tests {
         assert_eq!(raised.len(), 1);
         assert!(raised[0].text.contains("2 of 2 flushes") && raised[0].text.contains("16.8ms"), "{}", raised[0].text);
         assert_eq!(raised[0].evidence.len(), 1);
+        assert!(!raised[0].text.contains("answered last"), "not known: {}", raised[0].text);
         assert_eq!(bench.hazards(), [("", 6)]);
+    }
+
+    #[test]
+    fn the_cpu_that_answered_last_most_often_is_named() {
+        let answered = |cpu: u64| Record { detail: [cpu + 1, 0, 0, 0, 0, 0], ..record(SHOOTDOWN) };
+        let mut bench = Bench::new(Class::ShootdownStraggler);
+        let mm = [mm("a", histogram(SHOOTDOWN, Duration::from_millis(20), 4))];
+        let raised = bench.looks(3, &mm, &[answered(1), answered(0), answered(1), record(SHOOTDOWN)]);
+        assert!(
+            raised[0].text.contains("for other CPUs, and CPU 1 answered last in 2 of 4 that were recorded."),
+            "{}",
+            raised[0].text
+        );
     }
 
     #[test]
@@ -337,5 +376,8 @@ mod tests {
         assert_eq!(bench.hazards(), [], "not closed yet");
         assert!(bench.looks(5, &reclaim(200), &[]).is_empty(), "the same alert");
         assert_eq!(bench.hazards(), [("", 5)]);
+        let mut bench = Bench::new(Class::ReclaimStale);
+        let raised = bench.looks(3, &reclaim(200), &[record(OUTER + PATH_RECLAIM), record(SHOOTDOWN)]);
+        assert_eq!(raised[0].evidence.len(), 1, "whose reclaim it was");
     }
 }

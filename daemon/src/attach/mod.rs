@@ -142,6 +142,7 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
         (params::HAS_CGROUP, u32::from(plan.has_cgroup)),
         (params::HAS_STACK_REGS, u32::from(plan.has_stack_regs)),
         (params::INLINE_CHANGES, u32::from(plan.inline_changes)),
+        (params::HAS_BATCHED_COUNT, u32::from(plan.has_batched_count)),
         (params::HAS_PENDING, u32::from(plan.has_pending)),
         (params::HAS_TASK_TIMES, u32::from(plan.has_task_times)),
         (params::OWN_TGID, std::process::id()),

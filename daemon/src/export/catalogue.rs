@@ -80,8 +80,10 @@ const GENERATIONS: &[&[&str]] = &[
     &["do_wp_page", "do_wp_page:exit", "change_protection"],
     &["do_wp_page", "do_wp_page:exit", "mprotect_fixup", "mwriteprotect_range"],
 ];
-const SHOOTDOWNS: &[&[&str]] =
-    &[&["flush_tlb_multi", "flush_tlb_multi:exit"], &["native_flush_tlb_others", "native_flush_tlb_others:exit"]];
+const SHOOTDOWNS: &[&[&str]] = &[
+    &["native_flush_tlb_multi", "native_flush_tlb_multi:exit"],
+    &["native_flush_tlb_others", "native_flush_tlb_others:exit"],
+];
 /// The lock and what an mprotect changes.
 const MPROTECTS: &[&[&str]] = &[
     &["change_protection", "mmap_lock_acquire_returned", "mmap_lock_released"],
@@ -117,7 +119,7 @@ macro_rules! families {
 
 families! {
     "mmscope_flush_window_seconds" Histogram ["comm", "cgroup", "path", "kind"] "18 S" WINDOWS, flush_windows,
-        "How long page-table changes waited for their TLB flush: kind outer from tlb_gather_mmu to tlb_finish_mmu, kind inner from change_protection to the flush";
+        "How long page-table changes waited for their TLB flush: kind outer from tlb_gather_mmu to tlb_finish_mmu, kind inner from change_protection to the flush; of path reclaim, kind outer only, from the first page that reclaim unmapped to the flush of its batch";
     "mmscope_flush_windows_open" Gauge ["comm", "cgroup"] "S" WINDOWS, windows_open,
         "Outer pending-flush windows open at the last tick";
     "mmscope_tlb_flushes_total" Counter ["comm", "cgroup", "kind"] "3 S" FLUSHES, tlb_flushes,
@@ -131,7 +133,7 @@ families! {
     "mmscope_tlb_shootdown_seconds" Histogram ["comm", "cgroup"] "S" SHOOTDOWNS, shootdowns,
         "How long flushes that asked other CPUs waited for the last of them";
     "mmscope_tlb_shootdown_cpus_total" Counter ["comm", "cgroup"] "S" SHOOTDOWNS, shootdown_cpus,
-        "CPUs that flushes asked to take part";
+        "CPUs that an mm was in use on, besides the one that asked, when a flush asked others; the kernel spares those of them that are lazy at the moment";
     "mmscope_pte_cycles_total" Counter ["comm", "cgroup", "flushed"] "2 S" CHANGES, pte_cycles,
         "Cycles not-writable, writable, not-writable of a 2 MiB range; flushed tells whether a flush that covers it was complete in between";
     "mmscope_pte_generation_changes_total" Counter ["comm", "cgroup", "needed"] "2 S" GENERATIONS, generation_changes,

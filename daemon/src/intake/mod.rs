@@ -5,6 +5,7 @@
 mod counts;
 mod mapping;
 mod programs;
+mod reclaim;
 mod tables;
 
 use std::{
@@ -24,6 +25,7 @@ use probe_common::{
     histogram::Row,
     lost,
     range::{RANGES, Range},
+    reclaim::{BATCHES, Batch, BatchKey},
     series::{BLOCKED, COUNT as SERIES},
     slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS, STATE_DEAD, STATE_EXEC, STATE_FREE, WINDOW_PLACES},
     task::{BUSY_FAULT, TASKS, TaskState},
@@ -35,6 +37,7 @@ pub use programs::ProgramFigures;
 
 use crate::failure::Failure;
 use mapping::Mapping;
+use reclaim::Batches;
 use tables::SlotBook;
 
 /// Slots and rows handed out at start and kept free after: what may be claimed between two ticks before anything
@@ -79,6 +82,8 @@ pub struct MmObservation {
     pub counts: Counts,
     /// Beginning of the oldest userfault in flight, CLOCK_MONOTONIC nanoseconds.
     pub fault_since_ns: Option<u64>,
+    /// Since when the oldest batch of reclaim that took pages from it is not flushed, CLOCK_MONOTONIC nanoseconds.
+    pub reclaim_since_ns: Option<u64>,
     /// When a userfaultfd of it was last asked for something, CLOCK_MONOTONIC nanoseconds.
     pub uffd_ioctl_ns: Option<u64>,
 }
@@ -151,6 +156,7 @@ pub struct Intake {
     free_slots: Stack<MapData, u32>,
     free_rows: Stack<MapData, u32>,
     records: RingBuf<MapData>,
+    batches: Batches,
     slot_books: Vec<SlotBook>,
     row_books: Vec<Row>,
     error_books: std::collections::HashMap<[u8; 8], u64>,
@@ -189,6 +195,7 @@ impl Intake {
             free_slots: typed(ebpf, "FREE_SLOTS")?,
             free_rows: typed(ebpf, "FREE_ROWS")?,
             records: typed(ebpf, "RECORDS")?,
+            batches: Batches::new(typed(ebpf, "RECLAIM_BATCHES")?),
             slot_books: Vec::new(),
             row_books: Vec::new(),
             error_books: std::collections::HashMap::new(),
@@ -338,6 +345,7 @@ impl Intake {
             let id = self.tasks.read_word(index, ID_WORD);
             if last.get(&index) == Some(&id) && !task_exists(id) {
                 self.close_windows(&self.tasks.read(index));
+                self.batches.forget(index, &self.slots);
                 self.tasks.write_word(index, ID_WORD, 0);
                 self.tasks.write_word(index, BUSY_WORD, 0);
                 self.lost.add_to_word(lost::ABANDONED, 0, 1);
@@ -407,18 +415,26 @@ impl Intake {
     /// Puts names to what was counted. Own activity is left out.
     fn name(&self, counts: BTreeMap<u32, Counts>) -> Vec<MmObservation> {
         let faults = self.faults_in_flight();
+        let batches = self.batches.oldest(&self.slots);
         counts
             .into_iter()
-            .filter(|(index, counts)| !counts.is_empty() || faults.contains_key(index))
+            .filter(|(index, counts)| !counts.is_empty() || faults.contains_key(index) || batches.contains_key(index))
             .filter_map(|(index, counts)| {
                 if index == 0 {
-                    return Some(MmObservation { owner: None, counts, fault_since_ns: None, uffd_ioctl_ns: None });
+                    return Some(MmObservation {
+                        owner: None,
+                        counts,
+                        fault_since_ns: None,
+                        reclaim_since_ns: None,
+                        uffd_ioctl_ns: None,
+                    });
                 }
                 let slot = self.slots.read(index);
                 (slot.tgid != self.own_tgid).then(|| MmObservation {
                     owner: Some(owner(&slot)),
                     counts,
                     fault_since_ns: faults.get(&index).copied(),
+                    reclaim_since_ns: batches.get(&index).copied(),
                     uffd_ioctl_ns: Some(slot.uffd_ioctl_ns).filter(|&ns| ns != 0),
                 })
             })
@@ -455,6 +471,12 @@ impl Intake {
             table("task_states", Some(busy as u64), TASKS, size_of::<TaskState>()),
             table("page_table_ranges", None, RANGES, size_of::<Range>()),
             table("uffd_errors", Some(self.error_books.len() as u64), ERRORS, size_of::<ErrorKey>() + 8),
+            table(
+                "reclaim_batches",
+                Some(self.batches.len() as u64),
+                BATCHES,
+                size_of::<BatchKey>() + size_of::<Batch>(),
+            ),
             table("records", None, RING_BYTES, 1),
         ]
     }

@@ -25,6 +25,9 @@ pub struct Wanted<'a> {
 pub struct KernelFacts {
     /// uname -r, for people only.
     pub release: String,
+    /// /proc/version, in which distributions tell which stable version theirs is; no part of what is kept of a kernel.
+    #[serde(skip)]
+    pub version: String,
     /// Prototypes of the wanted functions that exist.
     pub functions: BTreeMap<String, String>,
     /// Prototypes of the wanted tracepoints that exist.
@@ -95,6 +98,7 @@ impl KernelFacts {
         let mut facts =
             Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })?;
         let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+        facts.version = text("proc/version");
         facts.preempts = preempts(&text("sys/kernel/debug/sched/preempt"), &text("proc/sys/kernel/version"));
         // The table is long: only where it matters.
         if facts.preempts != Some(false) || facts.helpers.len() < wanted.helpers.len() {
@@ -114,6 +118,7 @@ impl KernelFacts {
         let btf = Btf::parse(bytes)?;
         Ok(Self {
             release: release.to_owned(),
+            version: String::new(),
             functions: wanted
                 .functions
                 .iter()

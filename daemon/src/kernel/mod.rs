@@ -4,6 +4,8 @@
 
 mod btf;
 mod facts;
+mod symbols;
 
 pub use btf::{Btf, BtfError};
 pub use facts::{FactsError, KernelFacts, Wanted};
+pub use symbols::name_stacks;

@@ -494,8 +494,8 @@ pub const HOOKS: &[Hook] = &[
     .needing("do_wp_page:exit"),
     function(
         HookKind::Exit,
-        "flush_tlb_multi:exit",
-        "flush_tlb_multi",
+        "native_flush_tlb_multi:exit",
+        "native_flush_tlb_multi",
         "flush_tlb_multi_exit",
         "flushes that ask other CPUs, and how long these take to answer",
         FLUSH_TLB_MULTI,
@@ -503,35 +503,73 @@ pub const HOOKS: &[Hook] = &[
     ),
     function(
         HookKind::Entry,
-        "flush_tlb_multi",
-        "flush_tlb_multi",
+        "native_flush_tlb_multi",
+        "native_flush_tlb_multi",
         "flush_tlb_multi_enter",
         "flushes that ask other CPUs, and how long these take to answer",
         FLUSH_TLB_MULTI,
         &[field::FLUSH_INFO_MM],
     )
-    .needing("flush_tlb_multi:exit"),
+    .needing("native_flush_tlb_multi:exit"),
     function(
         HookKind::Exit,
         "native_flush_tlb_others:exit",
         "native_flush_tlb_others",
         "flush_tlb_others_exit",
-        "flushes that ask other CPUs, where flush_tlb_multi is absent (before 5.12)",
+        "flushes that ask other CPUs, where native_flush_tlb_multi is absent (before 5.12)",
         FLUSH_TLB_MULTI,
         &[],
     )
-    .standing_in_for("flush_tlb_multi"),
+    .standing_in_for("native_flush_tlb_multi"),
     function(
         HookKind::Entry,
         "native_flush_tlb_others",
         "native_flush_tlb_others",
         "flush_tlb_others_enter",
-        "flushes that ask other CPUs, where flush_tlb_multi is absent (before 5.12)",
+        "flushes that ask other CPUs, where native_flush_tlb_multi is absent (before 5.12)",
         FLUSH_TLB_MULTI,
         &[field::FLUSH_INFO_MM],
     )
-    .standing_in_for("flush_tlb_multi")
+    .standing_in_for("native_flush_tlb_multi")
     .needing("native_flush_tlb_others:exit"),
+    function(
+        HookKind::Exit,
+        "flush_tlb_func",
+        "flush_tlb_func",
+        "flush_tlb_func_exit",
+        "which CPU answered last when others were asked to flush",
+        &[form("void *info", &[(arg::FLUSH_FUNC_INFO, 0)])],
+        &[field::FLUSH_INFO_CPU],
+    ),
+    function(
+        HookKind::Exit,
+        "arch_tlbbatch_flush",
+        "arch_tlbbatch_flush",
+        "arch_tlbbatch_flush_exit",
+        "windows of path reclaim",
+        &[form("struct arch_tlbflush_unmap_batch *batch", &[])],
+        &[],
+    ),
+    function(
+        HookKind::Exit,
+        "try_to_unmap_one",
+        "try_to_unmap_one",
+        "try_to_unmap_one_exit",
+        "windows of path reclaim",
+        TRY_TO_UNMAP_ONE,
+        RECLAIM_MEMBERS,
+    )
+    .needing("arch_tlbbatch_flush"),
+    function(
+        HookKind::Exit,
+        "try_to_migrate_one",
+        "try_to_migrate_one",
+        "try_to_migrate_one_exit",
+        "windows of path reclaim of pages that are moved; from 6.3 on these are batched too",
+        TRY_TO_UNMAP_ONE,
+        RECLAIM_MEMBERS,
+    )
+    .needing("arch_tlbbatch_flush"),
     Hook {
         name: "tlb_flush",
         kind: HookKind::Tracepoint,
@@ -691,6 +729,17 @@ const FLUSH_TLB_MULTI: &[Form] = &[form(
     "struct cpumask *cpumask, struct flush_tlb_info *info",
     &[(arg::FLUSH_MULTI_MASK, 0), (arg::FLUSH_MULTI_INFO, 1)],
 )];
+
+const TRY_TO_UNMAP_ONE: &[Form] = &[
+    // 5.18 and later.
+    form(
+        "struct folio *folio, struct vm_area_struct *vma, long unsigned int address, void *arg",
+        &[(arg::UNMAP_VMA, 1)],
+    ),
+    form("struct page *page, struct vm_area_struct *vma, long unsigned int address, void *arg", &[(arg::UNMAP_VMA, 1)]),
+];
+
+const RECLAIM_MEMBERS: &[u16] = &[field::VMA_MM, field::TASK_FLUSH_REQUIRED, field::TASK_MM, field::TASK_FLAGS];
 
 const USERFAULTFD_IOCTL: &[Form] = &[form(
     "struct file *file, unsigned int cmd, long unsigned int arg",

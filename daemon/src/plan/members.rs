@@ -49,6 +49,9 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::TASK_EXEC_RUNTIME, "task_struct", "se.sum_exec_runtime"),
     member(field::FILE_PRIVATE_DATA, "file", "private_data"),
     member(field::FLUSH_INFO_MM, "flush_tlb_info", "mm"),
+    member(field::FLUSH_INFO_CPU, "flush_tlb_info", "initiating_cpu"),
+    member(field::MM_TLB_FLUSH_BATCHED, "mm_struct", "tlb_flush_batched.counter"),
+    member(field::TASK_FLUSH_REQUIRED, "task_struct", "tlb_ubc.flush_required"),
     member(field::UFFD_CTX_MM, "userfaultfd_ctx", "mm"),
 ];
 

@@ -98,6 +98,8 @@ pub struct Plan {
     pub inline_changes: bool,
     /// The kernel's count of pending flushes can be read.
     pub has_pending: bool,
+    /// The kernel counts the pages of an mm that reclaim has left to be flushed.
+    pub has_batched_count: bool,
     /// A task's switches and its time on CPU can be read.
     pub has_task_times: bool,
     /// How many programs each hook of a function gets, one after the other: where a program may be preempted it is skipped
@@ -188,6 +190,7 @@ impl Plan {
             has_stack_regs: has(&[field::TASK_STACK, field::STACK_ORIG_AX]),
             inline_changes: hooks::has_inline_changes(facts),
             has_task_times: has_task_btf && has(&[field::TASK_NVCSW, field::TASK_NIVCSW, field::TASK_EXEC_RUNTIME]),
+            has_batched_count: has(&[field::MM_TLB_FLUSH_BATCHED]),
             has_pending: has(&[field::MM_TLB_FLUSH_PENDING, field::MM_USERS, field::MMU_GATHER_MM]),
             function_programs: if preempts_tracepoints { PROGRAMS } else { 1 + usize::from(preempts) },
             tracepoint_programs: if preempts_tracepoints { PROGRAMS } else { 1 },

@@ -41,9 +41,10 @@ const QUESTIONS: &[Question] = &[
                 ],
             ),
             part("windows of path soft_dirty", &[&["clear_refs_write", "flush_tlb_mm_range"]]),
+            part("windows of path reclaim", &[&["try_to_unmap_one", "arch_tlbbatch_flush", "flush_tlb_mm_range"]]),
             part("every TLB flush with its mm and range", &[&["flush_tlb_mm_range"]]),
         ],
-        unbuilt: &["windows of path reclaim"],
+        unbuilt: &[],
     },
     Question {
         asks: "Who holds mmap_lock, for how long, in which mode, for which operation, and who waited because of it?",
