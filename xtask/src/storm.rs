@@ -88,7 +88,7 @@ fn storm(args: &StormArgs, guests: &GuestTools, binaries: &Binaries<'_>, kernel:
     let timeout = Duration::from_secs(600 + u64::from(args.processes) / 4 + 20 * u64::from(args.attach));
     let kernel = kernels::resolve(kernel)?;
     let release = kernel.release.clone();
-    let outcome = binaries.boot(guests, kernel, Some("storm"), &env, timeout)?;
+    let outcome = binaries.boot(guests, kernel, &["storm".to_owned()], &env, timeout)?;
     let mut counts = Counts::default();
     outcome.output.lines().for_each(|line| counts.add_line(line));
     let of_both = (counts.failed > 0 || counts.passed != 2)

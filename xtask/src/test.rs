@@ -31,8 +31,8 @@ pub(crate) struct TestArgs {
     /// Boot this kernel, as `vm` takes it (5.10, 6.1, 6.12, 6.18 and the newest 7.x if none is given)
     #[arg(long)]
     kernel: Vec<String>,
-    /// Run only tests whose names contain this
-    filter: Option<String>,
+    /// Run only tests whose names contain one of these
+    filter: Vec<String>,
 }
 
 /// Runs all stages; the code says whether everything passed.
@@ -41,7 +41,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
     let object = build::bpf(&tools, false)?;
     let [mmscope, mmload] = dist::dist(&tools, false)?;
-    let run = Run { object, mmscope, mmload, guests, filter: args.filter.as_deref() };
+    let run = Run { object, mmscope, mmload, guests, filter: &args.filter };
 
     let kernels: Vec<&str> = match args.kernel.as_slice() {
         [] => KERNELS.to_vec(),
@@ -49,7 +49,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     };
     let mut stages = vec![run.units(), run.host()];
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
-    let exact_test = if args.no_guests || args.filter.is_some() { None } else { Some(run.exact_programs()) };
+    let exact_test = if args.no_guests || !args.filter.is_empty() { None } else { Some(run.exact_programs()) };
     stages.extend(in_parallel(kernels.clone(), |kernel| {
         let name = format!("guest {kernel}");
         match &guest_test {
@@ -214,7 +214,7 @@ struct Run<'a> {
     mmscope: PathBuf,
     mmload: PathBuf,
     guests: &'a GuestTools,
-    filter: Option<&'a str>,
+    filter: &'a [String],
 }
 
 impl Run<'_> {
@@ -320,17 +320,17 @@ pub(crate) struct Binaries<'a> {
 }
 
 impl Binaries<'_> {
-    /// Boots a kernel and runs the tests whose names contain `filter`.
+    /// Boots a kernel and runs the tests whose names contain one of `filters`; without any, all.
     pub(crate) fn boot(
         &self,
         tools: &GuestTools,
         kernel: Kernel,
-        filter: Option<&str>,
+        filters: &[String],
         env: &[(&str, String)],
         timeout: Duration,
     ) -> Result<Outcome> {
-        let filter = filter.map_or_else(String::new, |filter| format!(" {}", sh::quote(filter)));
-        let command = format!("exec /bin/guest-test --test-threads=1{filter}");
+        let filters: String = filters.iter().map(|filter| format!(" {}", sh::quote(filter))).collect();
+        let command = format!("exec /bin/guest-test --test-threads=1{filters}");
         let object = "/lib/mmscope.bpf.o";
         let paths = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
         let guest = Guest {
@@ -347,6 +347,8 @@ impl Binaries<'_> {
                 .chain(env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
                 .collect(),
             timeout,
+            // A disk in memory, for swap.
+            modules: vec!["brd".to_owned()],
             label: Some(kernel.release.clone()),
             ..Guest::new(kernel, command)
         };

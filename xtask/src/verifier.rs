@@ -39,7 +39,8 @@ pub(crate) fn main(args: &VerifierArgs) -> Result<ExitCode> {
     let mut columns = Vec::new();
     for kernel in KERNELS {
         let env = [("RUST_TEST_NOCAPTURE", "1".to_owned())];
-        let outcome = binaries.boot(guests, kernels::resolve(kernel)?, Some(TEST), &env, Duration::from_secs(300))?;
+        let filter = [TEST.to_owned()];
+        let outcome = binaries.boot(guests, kernels::resolve(kernel)?, &filter, &env, Duration::from_secs(300))?;
         let line = outcome.output.lines().find_map(|line| line.split_once(LINE));
         let (_, json) = line.with_context(|| format!("kernel {kernel} told no counts"))?;
         let counts: Value = serde_json::from_str(json).with_context(|| format!("read {json}"))?;

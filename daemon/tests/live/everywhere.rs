@@ -106,6 +106,42 @@ fn pages_are_served() {
     assert!(!prometheus.contains("# EOF") && prometheus.contains("# TYPE mmscope_lost_total counter"));
 }
 
+/// Holds with waiters behind them, on any kernel: the alert comes with the tasks that held, and what they were in.
+#[test]
+fn alerts_have_their_evidence_with_stacks() {
+    let load = Load::named("evident");
+    let daemon = Daemon::configured(
+        "[record]\nhold = \"1ms\"\n[anomaly]\nraise_looks = 1\nlock_convoy_hold = \"1ms\"\nlock_convoy_lost = \"1ms\"\n",
+        &[],
+    );
+    let raised = || daemon.said(&["evidence: hold of mmap_lock", "class=\"lock_convoy\"", "evident"]);
+    let evidence = await_some("alert with its evidence", || {
+        load.run(&[
+            "lock-hold",
+            "--writers",
+            "2",
+            "--readers",
+            "1",
+            "--ops",
+            "20",
+            "--pages",
+            "4096",
+            "--write-op",
+            "munmap",
+        ]);
+        raised().into_iter().next()
+    });
+    // From the function that released the lock outward, each with its name.
+    let stack = evidence.split("stack=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let functions: Vec<&str> = stack.split(" < ").collect();
+    assert!(functions.len() > 2 && functions.iter().all(|function| function.contains("+0x")), "{evidence}");
+    assert!(
+        functions.iter().any(|function| function.starts_with("do_syscall_64+") || function.contains("page_fault+")),
+        "{evidence}"
+    );
+    assert!(!stack.contains("bpf_"), "{evidence}");
+}
+
 #[test]
 fn a_signal_detaches_and_ends_with_zero() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {

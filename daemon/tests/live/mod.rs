@@ -10,7 +10,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -51,13 +51,19 @@ pub(crate) fn open_folder() -> tempfile::TempDir {
 pub(crate) struct Daemon {
     child: Child,
     pub(crate) address: String,
+    said: Arc<Mutex<Vec<String>>>,
     _config: tempfile::NamedTempFile,
 }
 
 impl Daemon {
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::configured("", args)
+    }
+
+    /// With more lines of configuration.
+    pub(crate) fn configured(more: &str, args: &[&str]) -> Self {
         let config = tempfile::NamedTempFile::new().unwrap();
-        fs::write(config.path(), "tick = \"200ms\"\n").unwrap();
+        fs::write(config.path(), format!("tick = \"200ms\"\n{more}")).unwrap();
         let mut child = mmscope()
             .args(["run", "--web.listen-address=127.0.0.1:0", "--config.file"])
             .arg(config.path())
@@ -67,6 +73,8 @@ impl Daemon {
             .spawn()
             .unwrap();
         let (send, lines) = mpsc::channel();
+        let said = Arc::<Mutex<Vec<String>>>::default();
+        let log = said.clone();
         let stderr = child.stderr.take().unwrap();
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -74,6 +82,7 @@ impl Daemon {
                 if !line.contains(" INFO ") {
                     eprintln!("mmscope: {line}");
                 }
+                log.lock().unwrap().push(line.clone());
                 let _ = send.send(line);
             }
         });
@@ -83,9 +92,15 @@ impl Daemon {
                 break rest.split('"').next().unwrap().to_owned();
             }
         };
-        let daemon = Self { child, address, _config: config };
+        let daemon = Self { child, address, said, _config: config };
         await_some("first snapshot", || daemon.get("/-/ready", "").ok());
         daemon
+    }
+
+    /// The lines of its log so far that contain all of these.
+    pub(crate) fn said(&self, parts: &[&str]) -> Vec<String> {
+        let said = self.said.lock().unwrap();
+        said.iter().filter(|line| parts.iter().all(|part| line.contains(part))).cloned().collect()
     }
 
     /// Body of a page.
@@ -208,8 +223,15 @@ impl Load {
 
     /// Starts it and lets it wait for [`Waiting::go`].
     pub(crate) fn waiting(&self, args: &[&str]) -> Waiting {
+        self.waiting_in(":", args)
+    }
+
+    /// The same, after a shell has done something that it inherits.
+    pub(crate) fn waiting_in(&self, first: &str, args: &[&str]) -> Waiting {
         let gate = self.folder.path().join("go");
-        let mut child = Command::new(self.path())
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{first} && exec \"$@\""), "sh"])
+            .arg(self.path())
             .arg("--wait-for")
             .arg(&gate)
             .args(["--hold-after", "600"])
@@ -283,6 +305,10 @@ pub(crate) fn loaded_programs() -> usize {
         "down_",
         "up_",
         "rwsem",
+        "flush_tlb_",
+        "try_to_",
+        "arch_tlbbatch",
+        "do_wp_page",
     ];
     aya::programs::loaded_programs()
         .filter_map(Result::ok)
@@ -319,6 +345,8 @@ pub(crate) fn loaded_maps() -> usize {
         "RECORDS",
         "PAGE_TABLE_",
         "BLOCKED_NS",
+        "RECLAIM_",
+        "CPU_ANSWERS",
     ];
     aya::maps::loaded_maps()
         .filter_map(Result::ok)

@@ -1,11 +1,8 @@
 //! Which addresses the mm_structs of processes had, from the kernel's own trace: proof that addresses are used again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-const TRACING: &str = "/sys/kernel/tracing";
+use super::trace::Trace;
 
 /// What ended while it was watched.
 #[derive(Debug)]
@@ -18,38 +15,23 @@ pub(crate) struct Reused {
     pub(crate) shared: usize,
 }
 
-/// Watches exit_mmap by a kprobe event.
-pub(crate) struct Watch;
+/// Watches exit_mmap.
+pub(crate) struct Watch(Trace);
 
 impl Watch {
     pub(crate) fn start() -> Self {
-        write("kprobe_events", "p:reuse/mm_exit exit_mmap mm=$arg1:x64");
-        write("buffer_size_kb", "16384");
-        write("trace", "");
-        write("events/reuse/mm_exit/enable", "1");
-        Self
+        Self(Trace::of(&["p:ours/mm_exit exit_mmap mm=$arg1:x64"]))
     }
 
     /// Ends it; counts what tasks of these names did.
     pub(crate) fn end(self, names: &[&str]) -> Reused {
-        write("events/reuse/mm_exit/enable", "0");
-        let trace = fs::read_to_string(format!("{TRACING}/trace")).unwrap();
-        write("kprobe_events", "");
-        let mut mms = 0;
+        let lines = self.0.end();
+        let its: Vec<_> = lines.iter().filter(|line| names.contains(&&*line.comm)).collect();
         let mut users: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for line in trace.lines() {
-            let Some((head, mm)) = line.split_once("mm=") else { continue };
-            let Some(name) = names.iter().find(|name| head.trim_start().starts_with(&format!("{name}-"))) else {
-                continue;
-            };
-            mms += 1;
-            users.entry(mm).or_default().insert(name);
+        for line in &its {
+            users.entry(line.argument("mm")).or_default().insert(&line.comm);
         }
         let shared = users.values().filter(|names| names.len() > 1).count();
-        Reused { mms, addresses: users.len(), shared }
+        Reused { mms: its.len(), addresses: users.len(), shared }
     }
-}
-
-fn write(file: &str, text: &str) {
-    fs::write(format!("{TRACING}/{file}"), text).unwrap_or_else(|error| panic!("{file}: {text}: {error}"));
 }
