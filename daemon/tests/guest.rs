@@ -178,12 +178,12 @@ fn shootdowns_are_exact_and_name_who_answered_last() {
     let load = Load::named("exact-shoot");
     let daemon = Daemon::configured("[record]\nwindow = \"1us\"\n", &[]);
     let mut load = load.waiting(&["dontneed", "--cycles", &CYCLES.to_string(), "--bystander"]);
+    // Arming and disarming a trace is work of the kernel's own: before and after what is compared.
+    let watch = attached("flush_tlb_func").then(shootdowns::Watch::start);
     let before = daemon.settled();
-    let names_answers = attached("flush_tlb_func");
-    let watch = names_answers.then(shootdowns::Watch::start);
     let counts = load.go();
-    let watched = watch.map(|watch| watch.end("exact-shoot"));
     let scrape = daemon.settled();
+    let watched = watch.map(|watch| watch.end("exact-shoot"));
     let added = |metric| {
         let of = |scrape: &Scrape| scrape.sum(metric, &[("comm", "exact-shoot")]);
         of(&scrape) - of(&before)
@@ -216,9 +216,9 @@ fn reclaim_of_several_mms_is_a_window_of_each() {
         });
         start.map(|load| load.join().unwrap())
     });
-    let before = daemon.settled();
     let offsets = reclaim::Offsets::read();
     let watch = reclaim::Watch::start(&offsets);
+    let before = daemon.settled();
     // Their bystanders are on the last processor: none of them must be where pages are taken.
     let name = std::thread::Builder::new().name("taker".to_owned());
     let take = || {
@@ -232,7 +232,7 @@ fn reclaim_of_several_mms_is_a_window_of_each() {
     });
     let scrape = daemon.settled();
     drop(waiting);
-    let batches = watch.end("taker", &offsets);
+    let batches = watch.end(&["taker", "reclaim-one", "reclaim-two"], &offsets);
     assert!(batches.of_several > 0, "{batches:?}");
     let outer = |scrape: &Scrape| scrape.sum(WINDOWS, &[("path", "reclaim"), ("kind", "outer")]) as usize;
     let added = outer(&scrape) - outer(&before);
@@ -256,12 +256,12 @@ fn reclaim_windows_are_the_kernel_s_batches() {
     let load = Load::named("exact-reclaim");
     let daemon = Daemon::start(&[]);
     let mut load = load.waiting(&["pageout", "--cycles", &CYCLES.to_string(), "--pages", "96"]);
-    let before = daemon.settled();
     let offsets = reclaim::Offsets::read();
     let watch = reclaim::Watch::start(&offsets);
+    let before = daemon.settled();
     load.go();
-    let batches = watch.end("exact-reclaim", &offsets).flushed;
     let scrape = daemon.settled();
+    let batches = watch.end(&["exact-reclaim"], &offsets).flushed;
     let outer = |scrape: &Scrape| windows(scrape, "exact-reclaim", "reclaim", "outer");
     assert!(batches >= CYCLES as usize, "{batches} batches");
     assert_eq!(outer(&scrape) - outer(&before), batches as f64);
@@ -463,7 +463,7 @@ fn doctor_says_what_it_said_before() {
     live::doctor_says(text);
 }
 
-/// Short-lived processes of two names at once: each has two address spaces, that of the fork and that of its exec. Their
+/// Short-lived processes of two names at once: each has an address space by its fork, and every tenth another by its exec. Their
 /// mm_structs come from the same few places in memory; that they do is counted beside.
 #[test]
 fn storm_of_processes_is_charged_to_the_right_names() {
@@ -473,17 +473,23 @@ fn storm_of_processes_is_charged_to_the_right_names() {
     let daemon = Daemon::start(&[]);
     let before = daemon.settled();
     let mms = reuse::Watch::start();
-    let count = (2 * children).to_string();
     std::thread::scope(|scope| {
-        scope.spawn(|| one.run(&["forkexec", "--count", &count]));
-        scope.spawn(|| other.run(&["forkexec", "--count", &children.to_string()]));
+        for (load, children) in [(&one, 2 * children), (&other, children)] {
+            let count = children.to_string();
+            scope.spawn(move || load.run(&["forkexec", "--exec-every", "10", "--count", &count]));
+        }
     });
     let reused = mms.end(&["storm-one", "storm-other"]);
     let scrape = daemon.settled();
+    let mut expected = 0;
     for (name, children) in [("storm-one", 2 * children), ("storm-other", children)] {
-        assert_eq!(windows(&scrape, name, "exit", "outer"), (2 * children + 1) as f64, "{name}");
+        let mms = children + children.div_ceil(10) + 1;
+        expected += mms;
+        assert_eq!(windows(&scrape, name, "exit", "outer"), mms as f64, "{name}");
         is_clean(&scrape, name, before.lost());
     }
+    let by_trace = reused.mms as u64..=(reused.mms + reused.by_others) as u64;
+    assert!(by_trace.contains(&expected), "{expected} address spaces, {reused:?} by the kernel's own trace");
     let children = 3 * children;
     let told = (reused.mms, reused.addresses, reused.shared);
     println!(

@@ -48,6 +48,7 @@ fn cycles_are_multiplied_out() {
     assert_holds(&counts("flip --cycles 10 --threads 3").unwrap(), json!({"mprotect_calls": 60, "writes": 30}));
     assert_holds(&counts("getppid --calls 10").unwrap(), json!({"getppid_calls": 10}));
     assert_holds(&counts("forkexec --count 2 --name kid").unwrap(), json!({"forks": 2, "execs": 2, "waits": 2}));
+    assert_holds(&counts("forkexec --count 7 --exec-every 3").unwrap(), json!({"forks": 7, "execs": 3, "waits": 7}));
 }
 
 #[test]

@@ -13,11 +13,12 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::initramfs::GuestFile;
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, KERNELS, Kernel};
+use crate::libtest::Counts;
+use crate::live_test::build_live_test;
 use crate::setup::{self, GuestTools, Wants};
-use crate::test::{Counts, KERNELS};
 use crate::vm::{Guest, in_bin};
-use crate::{build, dist, paths, test, userland, vm};
+use crate::{build, dist, paths, userland, vm};
 
 /// How a line of the test program's begins that carries a mix's counts.
 const LINE: &str = "exact: ";
@@ -53,7 +54,7 @@ pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
     let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
     let object = build::bpf(&tools, false)?;
     let [mmscope, mmload] = dist::dist(&tools, false)?;
-    let programs = Programs { test: test::build_live_test(&object, "exact")?, mmscope, mmload };
+    let programs = Programs { test: build_live_test(&object, "exact")?, mmscope, mmload };
     let kernels: Vec<&str> = match args.kernel.as_slice() {
         [] => KERNELS.to_vec(),
         given => given.iter().map(String::as_str).collect(),

@@ -13,6 +13,9 @@ use anyhow::{Context, Result, bail};
 use crate::debian::{self, Index, is_fresh};
 use crate::paths;
 
+/// The kernels of a full run: the oldest that mmscope knows, the stable ones since, the newest.
+pub(crate) const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7"];
+
 /// A kernel to boot.
 #[derive(Clone, Debug)]
 pub(crate) struct Kernel {

@@ -104,14 +104,15 @@ impl Checker {
         let root = paths::cache()?.join(format!("tools/{package}-{version}"));
         let path = root.join("bin").join(program);
         if !sh::is_executable(&path) {
-            eprintln!("lint: building {package} {version} into {} (some minutes, once)", root.display());
+            eprintln!("lint: building {package} {version} into {} (a minute or two, once)", root.display());
             let mut cargo = sh::cargo();
             cargo
-                // Its own profile, its own target folder.
+                // Its own profile, its own target folder. Not optimised: it runs for seconds and would build for minutes.
                 .current_dir(paths::cache()?)
                 .env_remove("CARGO_TARGET_DIR")
                 .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", paths::root().join("xtask/cc"))
-                .args(["install", "--quiet", "--locked", package, "--version", version, "--root"])
+                .env("CARGO_PROFILE_DEV_DEBUG", "false")
+                .args(["install", "--quiet", "--locked", "--debug", package, "--version", version, "--root"])
                 .arg(&root);
             sh::run(&mut cargo).with_context(|| format!("install {package}"))?;
         }

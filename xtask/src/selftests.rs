@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, KERNELS, Kernel};
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
 use crate::{dist, paths};
@@ -28,9 +28,6 @@ pub(crate) use table::SHORT;
 use compare::{Row, Verdict};
 use guest::Counted;
 use source::Source;
-
-/// The kernels of a full run: the oldest that mmscope knows, the stable ones since, the newest.
-const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7"];
 
 /// `cargo xtask selftests`.
 ///

@@ -9,10 +9,12 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
+use crate::kernels::{self, KERNELS};
+use crate::libtest::Counts;
+use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
-use crate::test::{self, Binaries, Counts, KERNELS};
 use crate::workers::in_parallel;
-use crate::{build, dist, kernels, paths};
+use crate::{build, dist, paths};
 
 /// How a line of a test's begins that carries its figures.
 const LINE: &str = "storm: ";
@@ -41,7 +43,7 @@ pub(crate) fn main(args: &StormArgs) -> Result<ExitCode> {
     let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
     let object = build::bpf(&tools, false)?;
     let [mmscope, mmload] = dist::dist(&tools, false)?;
-    let program = test::build_live_test(&object, "guest")?;
+    let program = build_live_test(&object, "guest")?;
     let binaries = Binaries { object: &object, mmscope: &mmscope, mmload: &mmload, program: &program };
     let kernels: Vec<&str> = match args.kernel.as_slice() {
         [] => KERNELS.to_vec(),
@@ -127,8 +129,8 @@ fn version(row: &str) -> Vec<u32> {
 
 const INTRODUCTION: &str = "# Storms
 
-Thousands of short-lived processes of two programs at once, forked and executed: what ends is counted under the name that it
-had, to the process (windows of path exit), and nothing is lost or left open. That addresses of address spaces are used again
+Thousands of short-lived processes of two programs at once, forked, and every tenth executed: what ends is counted under the
+name that it had, to the address space (windows of path exit), and nothing is lost or left open. That addresses of address spaces are used again
 is the kernel's own word, a kprobe event on exit_mmap: so many address spaces had so few addresses, and so many of these
 served both names.
 

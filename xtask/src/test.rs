@@ -6,18 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::initramfs::GuestFile;
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, KERNELS, Kernel};
+use crate::libtest::{Counts, Failures};
+use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
-use crate::vm::{Guest, Outcome, in_bin};
 use crate::workers::in_parallel;
 use crate::{build, dist, exact, selftests, sh};
-
-/// The kernels of a full run: the oldest that mmscope knows, the stable ones since, the newest.
-pub(crate) const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7"];
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -50,16 +47,18 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     let mut stages = vec![run.units(), run.host()];
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
     let exact_test = if args.no_guests || !args.filter.is_empty() { None } else { Some(run.exact_programs()) };
-    stages.extend(in_parallel(kernels.clone(), |kernel| {
+    let mut guests = in_parallel(newest_first(&kernels), |kernel| {
         let name = format!("guest {kernel}");
         match &guest_test {
             None => Stage::left_out(name, "--no-guests"),
             Some(Ok(program)) => run.guest(name, kernel, program),
             Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
         }
-    })?);
+    })?;
+    guests.reverse();
+    stages.extend(guests);
     let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
-    for kernel in kernels.clone() {
+    for &kernel in &kernels {
         // One after the other: each of their processors is emulated in a thread of its own.
         let name = format!("exact {kernel}");
         stages.push(match &exact_test {
@@ -70,8 +69,8 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     }
     let mut comparisons = Vec::new();
     if exact_test.is_some() {
-        for (stage, comparison) in in_parallel(kernels, |kernel| run.selftests(format!("selftests {kernel}"), kernel))?
-        {
+        let compare = |kernel| run.selftests(format!("selftests {kernel}"), kernel);
+        for (stage, comparison) in in_parallel(newest_first(&kernels), compare)?.into_iter().rev() {
             stages.push(stage);
             comparisons.extend(comparison);
         }
@@ -83,63 +82,6 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         println!("\n{}", selftests::summary_table(&comparisons));
     }
     Ok(sum_up(&stages))
-}
-
-/// What libtest counted.
-#[derive(Default, Debug, PartialEq, Clone, Copy)]
-pub(crate) struct Counts {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
-    ignored: u64,
-    filtered: u64,
-    /// Result lines seen.
-    lines: u64,
-}
-
-/// What libtest says of failed tests, from a stage's output: all between the first "failures:" and the result.
-#[derive(Default)]
-struct Failures {
-    text: String,
-    is_inside: bool,
-}
-
-impl Failures {
-    fn add_line(&mut self, line: &str) {
-        if line.starts_with("test result: ") {
-            self.is_inside = false;
-        } else if line.trim_end() == "failures:" {
-            self.is_inside = true;
-        } else if self.is_inside {
-            self.text.push_str(line.trim_end());
-            self.text.push('\n');
-        }
-    }
-}
-
-impl Counts {
-    /// As if libtest had counted so.
-    fn of(passed: u64, failed: u64) -> Self {
-        Self { passed, failed, lines: 1, ..Self::default() }
-    }
-
-    /// Adds a line of output, if it is one of libtest's results:
-    /// "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 1 filtered out; finished in 0.00s".
-    pub(crate) fn add_line(&mut self, line: &str) {
-        let Some((_, rest)) = line.split_once("test result: ") else { return };
-        let Some((_, rest)) = rest.split_once(". ") else { return };
-        self.lines += 1;
-        for part in rest.split("; ") {
-            let mut words = part.split_whitespace();
-            let (Some(Ok(count)), Some(what)) = (words.next().map(str::parse::<u64>), words.next()) else { continue };
-            match what {
-                "passed" => self.passed += count,
-                "failed" => self.failed += count,
-                "ignored" => self.ignored += count,
-                "filtered" => self.filtered += count,
-                _ => {}
-            }
-        }
-    }
 }
 
 /// One stage's row of the table.
@@ -190,6 +132,11 @@ impl Stage {
         let note = format!("not run: {why}");
         Self { name: name.into(), counts: Counts::default(), seconds: 0.0, note, failures: String::new() }
     }
+}
+
+/// The newest takes longest: begun first, it does not keep a processor waiting at the end.
+fn newest_first<'a>(kernels: &[&'a str]) -> Vec<&'a str> {
+    kernels.iter().rev().copied().collect()
 }
 
 /// Prints the table and, last, the sum.
@@ -310,73 +257,6 @@ impl Run<'_> {
     }
 }
 
-/// What a guest that runs the guests' tests needs.
-pub(crate) struct Binaries<'a> {
-    pub(crate) object: &'a Path,
-    pub(crate) mmscope: &'a Path,
-    pub(crate) mmload: &'a Path,
-    /// The test program.
-    pub(crate) program: &'a Path,
-}
-
-impl Binaries<'_> {
-    /// Boots a kernel and runs the tests whose names contain one of `filters`; without any, all.
-    pub(crate) fn boot(
-        &self,
-        tools: &GuestTools,
-        kernel: Kernel,
-        filters: &[String],
-        env: &[(&str, String)],
-        timeout: Duration,
-    ) -> Result<Outcome> {
-        let filters: String = filters.iter().map(|filter| format!(" {}", sh::quote(filter))).collect();
-        let command = format!("exec /bin/guest-test --test-threads=1{filters}");
-        let object = "/lib/mmscope.bpf.o";
-        let paths = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
-        let guest = Guest {
-            memory_mib: 2048,
-            files: vec![
-                in_bin(self.mmscope.to_owned()),
-                in_bin(self.mmload.to_owned()),
-                GuestFile { host: self.program.to_owned(), guest: "/bin/guest-test".to_owned() },
-                GuestFile { host: self.object.to_owned(), guest: object.to_owned() },
-            ],
-            env: paths
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .chain(env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
-                .collect(),
-            timeout,
-            // A disk in memory, for swap.
-            modules: vec!["brd".to_owned()],
-            label: Some(kernel.release.clone()),
-            ..Guest::new(kernel, command)
-        };
-        let outcome = guest.run(tools)?;
-        outcome.explain();
-        Ok(outcome)
-    }
-}
-
-/// Builds one of the daemon's live test programs, static.
-pub(crate) fn build_live_test(object: &Path, name: &str) -> Result<PathBuf> {
-    let mut cargo = build::cargo_with_object(object);
-    dist::static_flags(&mut cargo).args(["test", "--no-run", "--release", "--target", dist::TARGET, "-p", "mmscope"]);
-    cargo.args(["--features", "live", "--test", name, "--message-format=json-render-diagnostics"]);
-    let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;
-    if !output.status.success() {
-        bail!("the live tests do not build");
-    }
-    let program = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == name)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .context("cargo names no program for the live tests")?;
-    dist::check_static(&program)?;
-    Ok(program)
-}
-
 /// Runs a test program and passes its output on while counting.
 fn run_stage(name: &str, command: &mut Command) -> Stage {
     banner(name);
@@ -420,39 +300,7 @@ fn banner(name: &str) {
 mod tests {
     use std::time::Instant;
 
-    use super::{Counts, Failures, Stage};
-
-    #[test]
-    fn result_lines_are_summed_and_nothing_else() {
-        let mut counts = Counts::default();
-        for line in [
-            "running 3 tests",
-            "test x ... FAILED",
-            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s",
-            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
-        ] {
-            counts.add_line(line);
-        }
-        assert_eq!(counts, Counts { passed: 4, failed: 2, ignored: 1, filtered: 2, lines: 2 });
-    }
-
-    #[test]
-    fn what_failed_is_kept() {
-        let mut failures = Failures::default();
-        for line in [
-            "test x ... FAILED",
-            "failures:",
-            "---- x stdout ----",
-            "left: 1",
-            "failures:",
-            "    x",
-            "test result: FAILED. 0 passed; 1 failed",
-            "more",
-        ] {
-            failures.add_line(line);
-        }
-        assert_eq!(failures.text, "---- x stdout ----\nleft: 1\n    x\n");
-    }
+    use super::{Counts, Stage};
 
     #[test]
     fn a_stage_without_a_result_has_failed() {

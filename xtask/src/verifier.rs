@@ -11,9 +11,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
+use crate::kernels::{self, KERNELS};
+use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, Wants};
-use crate::test::{self, Binaries, KERNELS};
-use crate::{build, dist, kernels, paths};
+use crate::{build, dist, paths};
 
 /// How a line of the test's begins that carries a kernel's counts.
 const LINE: &str = "verifier: ";
@@ -34,7 +35,7 @@ pub(crate) fn main(args: &VerifierArgs) -> Result<ExitCode> {
     let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
     let object = build::bpf(&tools, false)?;
     let [mmscope, mmload] = dist::dist(&tools, false)?;
-    let program = test::build_live_test(&object, "guest")?;
+    let program = build_live_test(&object, "guest")?;
     let binaries = Binaries { object: &object, mmscope: &mmscope, mmload: &mmload, program: &program };
     let mut columns = Vec::new();
     for kernel in KERNELS {

@@ -62,9 +62,17 @@ impl Watch {
         ]))
     }
 
-    /// Ends it; what tasks of this name flushed. With counts, the address spaces must have ended.
-    pub(crate) fn end(self, comm: &str, offsets: &Offsets) -> Batches {
-        Batches::of(&self.0.end(), comm, offsets.count.is_some())
+    /// Ends it; what tasks of these names flushed, each its own batches. With counts, the address spaces must have ended.
+    pub(crate) fn end(self, comms: &[&str], offsets: &Offsets) -> Batches {
+        let trace = self.0.end();
+        let mut all = Batches::default();
+        for comm in comms {
+            let its = Batches::of(&trace, comm, offsets.count.is_some());
+            all.flushed += its.flushed;
+            all.mms += its.mms;
+            all.of_several += its.of_several;
+        }
+        all
     }
 }
 
@@ -141,7 +149,7 @@ impl Group {
         format!("echo $$ > {}", self.file("cgroup.procs").display())
     }
 
-    /// Takes all of its memory that can be taken; the writer does the work.
+    /// Takes all of its memory that can be taken. The writer does the work; before 5.19 its processes do too.
     pub(crate) fn take(&self) {
         let by_request = self.file("memory.reclaim");
         if by_request.exists() {

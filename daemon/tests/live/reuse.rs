@@ -13,6 +13,8 @@ pub(crate) struct Reused {
     pub(crate) addresses: usize,
     /// Addresses that address spaces of both names had.
     pub(crate) shared: usize,
+    /// Address spaces that somebody else was the last to let go of, who may have looked at one of those.
+    pub(crate) by_others: usize,
 }
 
 /// Watches exit_mmap.
@@ -32,6 +34,6 @@ impl Watch {
             users.entry(line.argument("mm")).or_default().insert(&line.comm);
         }
         let shared = users.values().filter(|names| names.len() > 1).count();
-        Reused { mms: its.len(), addresses: users.len(), shared }
+        Reused { mms: its.len(), addresses: users.len(), shared, by_others: lines.len() - its.len() }
     }
 }

@@ -3,7 +3,8 @@
 //! Per child: 1 clone (two mm locks at once), 1 exec (a new mm; the name changes), the start of a process (the constant
 //! that `noop` alone shows) and its end. The parent faults on its own pages after each fork, as they were made
 //! copy-on-write: a few, in no count. A --name is handed on; a child bears the program's name until it sets it. With
-//! --vfork a child is in its parent's address space until its exec: one address space less that ends.
+//! --vfork a child is in its parent's address space until its exec: one address space less that ends. With --exec-every the
+//! others end right after their fork.
 
 use std::ffi::CString;
 use std::fs::File;
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     /// Children that share this address space until their exec (posix_spawn)
     #[arg(long)]
     vfork: bool,
+    /// Only every Nth child execs; the others just end
+    #[arg(long, default_value_t = 1, value_name = "N", conflicts_with = "vfork",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    exec_every: u64,
 }
 
 #[derive(Serialize)]
@@ -62,6 +67,7 @@ impl Args {
             }
             // SAFETY: this process has one thread, and the child calls only what is safe after a fork.
             match unsafe { libc::fork() } {
+                0 if child % self.exec_every != 0 => end(),
                 0 => become_noop(&program, &words, &null),
                 -1 => return Err(io::Error::last_os_error()).with_context(|| format!("fork child {child}")),
                 pid => await_success(pid)?,
@@ -71,11 +77,17 @@ impl Args {
         Ok(serde_json::to_value(Counts {
             forks: if self.vfork { 0 } else { self.count },
             vforks: if self.vfork { self.count } else { 0 },
-            execs: self.count,
+            execs: self.count.div_ceil(self.exec_every),
             waits: self.count,
             elapsed_ns: nanos(time),
         })?)
     }
+}
+
+/// In a child that is not to exec.
+fn end() -> ! {
+    // SAFETY: safe after a fork.
+    unsafe { libc::_exit(0) }
 }
 
 /// In the child. Its line of JSON would mix with the parent's: it goes nowhere.

@@ -1,0 +1,80 @@
+//! The daemon's live test programs: how they are built, and a guest that runs one of them.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::initramfs::GuestFile;
+use crate::kernels::Kernel;
+use crate::setup::GuestTools;
+use crate::vm::{Guest, Outcome, in_bin};
+use crate::{build, dist, sh};
+
+/// What a guest that runs the guests' tests needs.
+pub(crate) struct Binaries<'a> {
+    pub(crate) object: &'a Path,
+    pub(crate) mmscope: &'a Path,
+    pub(crate) mmload: &'a Path,
+    /// The test program.
+    pub(crate) program: &'a Path,
+}
+
+impl Binaries<'_> {
+    /// Boots a kernel and runs the tests whose names contain one of `filters`; without any, all.
+    pub(crate) fn boot(
+        &self,
+        tools: &GuestTools,
+        kernel: Kernel,
+        filters: &[String],
+        env: &[(&str, String)],
+        timeout: Duration,
+    ) -> Result<Outcome> {
+        let filters: String = filters.iter().map(|filter| format!(" {}", sh::quote(filter))).collect();
+        let command = format!("exec /bin/guest-test --test-threads=1{filters}");
+        let object = "/lib/mmscope.bpf.o";
+        let paths = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
+        let guest = Guest {
+            memory_mib: 2048,
+            files: vec![
+                in_bin(self.mmscope.to_owned()),
+                in_bin(self.mmload.to_owned()),
+                GuestFile { host: self.program.to_owned(), guest: "/bin/guest-test".to_owned() },
+                GuestFile { host: self.object.to_owned(), guest: object.to_owned() },
+            ],
+            env: paths
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .chain(env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
+                .collect(),
+            timeout,
+            // A disk in memory, for swap.
+            modules: vec!["brd".to_owned()],
+            label: Some(kernel.release.clone()),
+            ..Guest::new(kernel, command)
+        };
+        let outcome = guest.run(tools)?;
+        outcome.explain();
+        Ok(outcome)
+    }
+}
+
+/// Builds one of the daemon's live test programs, static.
+pub(crate) fn build_live_test(object: &Path, name: &str) -> Result<PathBuf> {
+    let mut cargo = build::cargo_with_object(object);
+    dist::static_flags(&mut cargo).args(["test", "--no-run", "--release", "--target", dist::TARGET, "-p", "mmscope"]);
+    cargo.args(["--features", "live", "--test", name, "--message-format=json-render-diagnostics"]);
+    let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;
+    if !output.status.success() {
+        bail!("the live tests do not build");
+    }
+    let program = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .context("cargo names no program for the live tests")?;
+    dist::check_static(&program)?;
+    Ok(program)
+}
