@@ -170,32 +170,36 @@ fn zaps_are_exact() {
     assert_eq!(flushes(&scrape, comm, "range") - flushes(&before, comm, "range"), 300.0);
 }
 
-/// Each cycle of one thread whose address space is in use on another CPU asks that one. If it answers, it is the one that
-/// answers last.
+/// A flush of one thread's whose address space is in use on another CPU too asks that one; if it answers, it is the one that
+/// answers last. While something else runs there the kernel need not ask it: how often it did is the trace's to say.
 #[test]
 fn shootdowns_are_exact_and_name_who_answered_last() {
-    const CYCLES: usize = 200;
     let load = Load::named("exact-shoot");
     let daemon = Daemon::configured("[record]\nwindow = \"1us\"\n", &[]);
-    let mut load = load.waiting(&["dontneed", "--cycles", &CYCLES.to_string(), "--bystander"]);
+    let mut load = load.waiting(&["dontneed", "--cycles", "200", "--bystander"]);
+    let asks = ["native_flush_tlb_multi", "native_flush_tlb_others"].into_iter().find(|name| attached(name)).unwrap();
     // Arming and disarming a trace is work of the kernel's own: before and after what is compared.
-    let watch = attached("flush_tlb_func").then(shootdowns::Watch::start);
+    let watch = shootdowns::Watch::start(asks, attached("flush_tlb_func"));
     let before = daemon.settled();
+    let told = |words: &[&str]| daemon.said(&[&["shootdown", "exact-shoot"], words].concat()).len();
+    // The set-up's flushes.
+    let (told_before, named_before) = (told(&[]), told(&["answered last"]));
     let counts = load.go();
     let scrape = daemon.settled();
-    let watched = watch.map(|watch| watch.end("exact-shoot"));
+    let seen = watch.end("exact-shoot");
     let added = |metric| {
         let of = |scrape: &Scrape| scrape.sum(metric, &[("comm", "exact-shoot")]);
-        of(&scrape) - of(&before)
+        (of(&scrape) - of(&before)) as usize
     };
-    assert_eq!(added("mmscope_tlb_shootdown_seconds_count"), CYCLES as f64);
-    assert_eq!(added("mmscope_tlb_shootdown_cpus_total"), CYCLES as f64);
-    assert_eq!(daemon.said(&["shootdown", "exact-shoot"]).len(), CYCLES);
-    let named = format!("CPU {} answered last", counts["bystander_cpu"]);
-    let named = daemon.said(&["shootdown", "exact-shoot", &named]).len();
-    if let Some((asked, answered)) = watched {
-        assert!(answered > 0, "of {asked}");
-        assert_eq!((asked, answered), (CYCLES, named));
+    assert!(seen.asked > 0 && seen.answered != Some(0), "{seen:?}");
+    assert_eq!(added("mmscope_tlb_shootdown_seconds_count"), seen.asked, "{seen:?}");
+    // The one other CPU may have gone lazy, and out of the mask, just when it was to be asked.
+    let cpus = added("mmscope_tlb_shootdown_cpus_total");
+    assert!((1..=seen.asked).contains(&cpus), "{cpus} CPUs, {seen:?}");
+    assert_eq!(told(&[]) - told_before, seen.asked, "{seen:?}");
+    if let Some(answered) = seen.answered {
+        let named = format!("CPU {} answered last", counts["bystander_cpu"]);
+        assert_eq!(told(&[&named]) - named_before, answered, "{seen:?}");
     }
     is_clean(&scrape, "exact-shoot", before.lost());
 }
