@@ -29,7 +29,7 @@ pub const INLINE_CHANGES: &str = "INLINE_CHANGES";
 pub const HAS_PENDING: &str = "HAS_PENDING";
 /// `u32`: 1 if the task's counts of switches and its time on CPU can be read for the price of a load each.
 pub const HAS_TASK_TIMES: &str = "HAS_TASK_TIMES";
-/// `u32`: 1 if the kernel counts the pages that reclaim has left to be flushed (5.18); before, it only marks the mm.
+/// `u32`: 1 if the kernel counts the pages that reclaim has left to be flushed (6.1 does); else it only marks the mm (5.10).
 pub const HAS_BATCHED_COUNT: &str = "HAS_BATCHED_COUNT";
 /// `u32`: process id of the daemon, whose own waits are in no total.
 pub const OWN_TGID: &str = "OWN_TGID";

@@ -130,7 +130,7 @@ fn version(row: &str) -> Vec<u32> {
 const INTRODUCTION: &str = "# Storms
 
 Thousands of short-lived processes of two programs at once, forked, and every tenth executed: what ends is counted under the
-name that it had, to the address space (windows of path exit), and nothing is lost or left open. That addresses of address spaces are used again
+name that it had, to the address space (windows of path exit), and nothing is lost or left open. That addresses are used again
 is the kernel's own word, a kprobe event on exit_mmap: so many address spaces had so few addresses, and so many of these
 served both names.
 

@@ -32,8 +32,9 @@ pub fn name_stacks(symbols: &Path, stacks: &[&[u64]]) -> Result<Vec<Vec<String>>
         let found = symbolizer.symbolize(&source, Input::AbsAddr(stack));
         let found = found.map_err(|error| format!("{}: {error}", symbols.display()))?;
         let names = stack.iter().zip(&found).map(|(address, symbol)| match symbol.as_sym() {
-            Some(symbol) => format!("{}+{:#x}", symbol.name, symbol.offset),
-            None => format!("{address:#x}"),
+            // A table that hides addresses has all symbols at zero: none of them is it.
+            Some(symbol) if symbol.addr != 0 => format!("{}+{:#x}", symbol.name, symbol.offset),
+            _ => format!("{address:#x}"),
         });
         Ok(names.skip_while(|name| PROGRAMS.iter().any(|program| name.starts_with(program))).collect())
     };
@@ -59,6 +60,13 @@ mod tests {
         let stack = [0xffff_ffff_c000_0010, 0xffff_ffff_8100_1004, 0xffff_ffff_8100_2abc, 0x10];
         let names = name_stacks(table.path(), &[&stack, &[]]).unwrap();
         assert_eq!(names, [vec!["do_wp_page+0x4", "handle_pte_fault+0xabc", "0x10"], vec![]]);
+    }
+
+    #[test]
+    fn where_addresses_are_hidden_there_are_no_names() {
+        let mut table = tempfile::NamedTempFile::new().unwrap();
+        writeln!(table, "0000000000000000 T _stext\n0000000000000000 T do_wp_page").unwrap();
+        assert_eq!(name_stacks(table.path(), &[&[0xffff_ffff_8100_1004]]).unwrap(), [["0xffffffff81001004"]]);
     }
 
     #[test]

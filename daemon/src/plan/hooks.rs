@@ -565,7 +565,7 @@ pub const HOOKS: &[Hook] = &[
         "try_to_migrate_one",
         "try_to_migrate_one",
         "try_to_migrate_one_exit",
-        "windows of path reclaim of pages that are moved; from 6.3 on these are batched too",
+        "windows of path reclaim of pages that are moved, where the kernel batches these too",
         TRY_TO_UNMAP_ONE,
         RECLAIM_MEMBERS,
     )
@@ -731,11 +731,12 @@ const FLUSH_TLB_MULTI: &[Form] = &[form(
 )];
 
 const TRY_TO_UNMAP_ONE: &[Form] = &[
-    // 5.18 and later.
+    // 6.1 has it.
     form(
         "struct folio *folio, struct vm_area_struct *vma, long unsigned int address, void *arg",
         &[(arg::UNMAP_VMA, 1)],
     ),
+    // 5.10.
     form("struct page *page, struct vm_area_struct *vma, long unsigned int address, void *arg", &[(arg::UNMAP_VMA, 1)]),
 ];
 

@@ -32,7 +32,7 @@ fn run(program: &str) {
 /// Where the kernel has what the watch reads, from `mmscope doctor --facts`.
 pub(crate) struct Offsets {
     vm_mm: u64,
-    /// An mm's count of pages left to be flushed; none before 5.18.
+    /// An mm's count of pages left to be flushed; none on 5.10.
     pub(crate) count: Option<u64>,
 }
 
@@ -149,7 +149,7 @@ impl Group {
         format!("echo $$ > {}", self.file("cgroup.procs").display())
     }
 
-    /// Takes all of its memory that can be taken. The writer does the work; before 5.19 its processes do too.
+    /// Takes all of its memory that can be taken. The writer does the work; without `memory.reclaim` its processes do too.
     pub(crate) fn take(&self) {
         let by_request = self.file("memory.reclaim");
         if by_request.exists() {

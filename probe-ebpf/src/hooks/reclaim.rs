@@ -1,5 +1,5 @@
-//! try_to_unmap_one, try_to_migrate_one (5.15 and later): reclaim takes a page from one mm. arch_tlbbatch_flush: it flushes what
-//! it has taken.
+//! try_to_unmap_one, try_to_migrate_one (5.10 has none): reclaim takes a page from one mm. arch_tlbbatch_flush: it flushes what it
+//! has taken.
 
 use aya_ebpf::{EbpfContext as _, macros::fexit, programs::FExitContext};
 use probe_common::relocation::{arg, field};
