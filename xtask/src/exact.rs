@@ -200,22 +200,24 @@ const OVERLAPS: &str = "## Write faults inside open windows
 
 Scripted overlaps (`mmload uffd-overlap`): one thread keeps the pending flush of a userfaultfd range open, another writes. Own
 counts beside a trace of the same run, in which kprobe events of all processors are in one order; where they differ both
-are shown, and the case is run again, up to three times: a window may open or close in the microseconds between the trace's look
-and the program's, and both are right then. The trace tells a forced flush by the VMA's flags, the kernel's own pending count and
+are shown. A window may open or close in the microseconds between the trace's look and the program's, and both are right then:
+the trace knows such faults (undecided), and by more than those the two may not differ. A program may be late as well in telling
+of a window: a case that differs is run again, up to three times. The trace tells a forced flush by the VMA's flags, the kernel's own pending count and
 where the copy begins, mmscope by the page-table entry. Each kernel is there with each number of processors.
 ";
 
 /// The table of overlaps: own counts; where the trace's differs, it stands behind.
 pub(crate) fn overlap_table(rows: &[Row]) -> String {
     const COLUMNS: [&str; 5] = ["warranted", "unwarranted", "mitigated", "exposed", "reused"];
-    let mut text = format!("| kernel | case | {} |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len() + 2));
+    let mut text =
+        format!("| kernel | case | {} | undecided |\n|{}\n", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len() + 3));
     for row in rows {
         let cells = COLUMNS.map(|name| match (&row.counts[name][0], &row.counts[name][1]) {
             (own, trace) if own == trace => own.to_string(),
             (own, trace) => format!("{own} of {trace}"),
         });
         let case = row.counts["case"].as_str().unwrap_or_default();
-        let _ = writeln!(text, "| {} | {case} | {} |", row.kernel, cells.join(" | "));
+        let _ = writeln!(text, "| {} | {case} | {} | {} |", row.kernel, cells.join(" | "), row.counts["undecided"]);
     }
     text
 }

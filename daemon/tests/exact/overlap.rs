@@ -2,6 +2,9 @@
 //! order (its trace ring, by a counter that all processors share), from which windows, forced flushes and outcomes are told
 //! anew. Shares nothing with mmscope: which flush was forced is told by the VMA's flags and the kernel's own count of pending
 //! flushes, where mmscope looks at the page-table entry.
+//!
+//! A window may open or close between the trace's look at a write fault and the program's: then each is right in what it
+//! says. The trace knows those faults, and only by them may the two differ.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +21,10 @@ use crate::{
 
 /// Of each case.
 const ROUNDS: u64 = 60;
-/// Runs of a case, until one agrees to the event.
+/// Runs of a case, until one agrees: a program may also be late in telling of a window, which the trace cannot see.
 const RUNS: u32 = 3;
+/// Of so many forced flushes at most one may be undecided, or no difference is explained by them.
+const DECIDED: i64 = 20;
 /// What a case must have of something.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Must {
@@ -61,6 +66,19 @@ struct Outcome {
     reused: i64,
 }
 
+impl Outcome {
+    /// Whether the two are the same but for so many faults, which may be of either kind. That a flush was forced is decided.
+    fn agrees(self, other: Self, undecided: i64) -> bool {
+        let forced = |outcome: Self| outcome.warranted + outcome.unwarranted;
+        let about = |a: i64, b: i64| (a - b).abs() <= undecided;
+        forced(self) == forced(other)
+            && about(self.warranted, other.warranted)
+            && about(self.mitigated, other.mitigated)
+            && about(self.exposed, other.exposed)
+            && about(self.reused, other.reused)
+    }
+}
+
 /// Runs all cases; how many passed, and what was wrong with the others.
 pub(crate) fn run(daemon: &Daemon) -> (u32, Vec<String>) {
     let output = crate::live::mmscope().args(["doctor", "--facts"]).output().unwrap();
@@ -71,8 +89,7 @@ pub(crate) fn run(daemon: &Daemon) -> (u32, Vec<String>) {
     let pairs = CASES.iter().map(|&(case, must)| (vec![case], must));
     // Two processes: the window of one is none of the other's.
     for (cases, must) in pairs.chain([(vec!["window-only", "writes-only"], NOTHING)]) {
-        // A window may open or close between the trace's look at a write fault and the program's, some microseconds later:
-        // then both are right. What is wrong is wrong in every run.
+        // What is wrong is wrong in every run.
         match again(RUNS, || one(daemon, &trace, &cases, must)) {
             Ok(()) => passed += 1,
             Err(problem) => problems.push(format!("{}: {problem}", cases.join(" and "))),
@@ -117,7 +134,8 @@ fn one(daemon: &Daemon, trace: &Trace, cases: &[&str], must: [Must; 3]) -> Resul
     if unsupported {
         return Err("the load failed".to_owned());
     }
-    let (own, seen) = (own(&before, &after), replay(&events));
+    let own = own(&before, &after);
+    let Replay { outcome: seen, undecided } = replay(&events);
     println!(
         "overlap: {}",
         json!({
@@ -127,10 +145,12 @@ fn one(daemon: &Daemon, trace: &Trace, cases: &[&str], must: [Must; 3]) -> Resul
             "mitigated": [own.mitigated, seen.mitigated],
             "exposed": [own.exposed, seen.exposed],
             "reused": [own.reused, seen.reused],
+            "undecided": undecided,
         })
     );
-    if own != seen {
-        return Err(format!("own {own:?}, by the trace {seen:?}"));
+    let may_differ = if undecided * DECIDED > seen.warranted + seen.unwarranted { 0 } else { undecided };
+    if !own.agrees(seen, may_differ) {
+        return Err(format!("own {own:?}, by the trace {seen:?}, undecided {undecided}"));
     }
     let has = [seen.warranted, seen.unwarranted, seen.mitigated];
     let is_so = |(must, count): (Must, i64)| must == Must::Any || (must == Must::Some) == (count > 0);
@@ -179,6 +199,10 @@ struct WriteFault {
     /// The copy has begun.
     is_past_check: bool,
     flushes: Vec<Flush>,
+    /// Its task has gone on since.
+    is_looked_at: bool,
+    /// A window over the page opened or closed before that.
+    is_undecided: bool,
 }
 
 /// A flush of the page.
@@ -207,16 +231,32 @@ impl WriteFault {
 
 /// Whether another task has a window of userfaultfd's open over a page.
 fn is_open(windows: &BTreeMap<u32, Window>, task: u32, mm: u64, page: u64) -> bool {
-    windows.iter().any(|(other, window)| *other != task && window.is_uffd && window.covers(mm, page))
+    covering(windows, task, mm, page).any(|window| window.is_uffd)
+}
+
+/// Windows of other tasks over a page.
+fn covering(windows: &BTreeMap<u32, Window>, task: u32, mm: u64, page: u64) -> impl Iterator<Item = &Window> {
+    windows.iter().filter(move |(other, window)| **other != task && window.covers(mm, page)).map(|(_, window)| window)
+}
+
+/// What happened by the trace.
+#[derive(Default)]
+struct Replay {
+    outcome: Outcome,
+    /// Write faults that met a window, or did not, by a hair.
+    undecided: i64,
 }
 
 /// Tells again what happened.
-fn replay(events: &[Event]) -> Outcome {
+fn replay(events: &[Event]) -> Replay {
     let mut windows: BTreeMap<u32, Window> = BTreeMap::new();
     let mut faults: BTreeMap<u32, WriteFault> = BTreeMap::new();
-    let mut outcome = Outcome::default();
+    let Replay { mut outcome, mut undecided } = Replay::default();
     for event in events {
         let task = event.task;
+        if let Some(fault) = faults.get_mut(&task) {
+            fault.is_looked_at = true;
+        }
         match event.name.as_str() {
             "gather" => {
                 windows.insert(task, Window { mm: event.get("mm"), ..Window::default() });
@@ -235,7 +275,6 @@ fn replay(events: &[Event]) -> Outcome {
             }
             "wp" => {
                 let (mm, page) = (event.get("mm"), event.get("addr") & !0xfff);
-                let others = || windows.iter().filter(|(other, window)| **other != task && window.covers(mm, page));
                 let is_pending = event.get("pending") != 0;
                 faults.insert(
                     task,
@@ -244,11 +283,13 @@ fn replay(events: &[Event]) -> Outcome {
                         page,
                         is_uffd_wp: event.get("vmflags") & VM_UFFD_WP != 0,
                         is_pending,
-                        is_covered: is_pending && others().next().is_some(),
-                        is_met: is_pending && others().any(|(_, window)| window.is_uffd),
+                        is_covered: covering(&windows, task, mm, page).next().is_some(),
+                        is_met: is_pending && covering(&windows, task, mm, page).any(|window| window.is_uffd),
                         is_handed_over: false,
                         is_past_check: false,
                         flushes: Vec::new(),
+                        is_looked_at: false,
+                        is_undecided: false,
                     },
                 );
             }
@@ -281,9 +322,11 @@ fn replay(events: &[Event]) -> Outcome {
             }
             "wpret" => {
                 let Some(fault) = faults.remove(&task) else { continue };
+                undecided += i64::from(fault.is_undecided && !fault.is_handed_over);
                 if fault.is_forced() {
-                    outcome.warranted += i64::from(fault.is_covered);
-                    outcome.unwarranted += i64::from(!fault.is_covered);
+                    let is_warranted = fault.is_pending && fault.is_covered;
+                    outcome.warranted += i64::from(is_warranted);
+                    outcome.unwarranted += i64::from(!is_warranted);
                 }
                 if !fault.is_met || fault.is_handed_over {
                     continue;
@@ -299,8 +342,12 @@ fn replay(events: &[Event]) -> Outcome {
             }
             _ => {}
         }
+        for (&task, fault) in faults.iter_mut().filter(|(_, fault)| !fault.is_looked_at) {
+            let is_covered = covering(&windows, task, fault.mm, fault.page).next().is_some();
+            fault.is_undecided |= is_covered != fault.is_covered;
+        }
     }
-    outcome
+    Replay { outcome, undecided }
 }
 
 /// The events of a kernel with these facts.

@@ -2,7 +2,7 @@
 //!
 //! Per round: 1 UFFDIO_WRITEPROTECT over the whole range by the first member, which is inside it for long, and by the second
 //! 3 writes to pages that the zero page is mapped at, each followed by 1 MADV_DONTNEED and 1 read, which map it there
-//! again. In the case `handler` the range is protected, a third thread un-protects each page that the second one faults on,
+//! again. One more UFFDIO_WRITEPROTECT before the first round tells how long one takes. In the case `handler` the range is protected, a third thread un-protects each page that the second one faults on,
 //! and the range is un-protected at the round's end.
 
 use std::hint;
@@ -23,8 +23,9 @@ use crate::uffd::{Ioctls, Uffd};
 
 /// Pages that are written in a round.
 const WRITES: usize = 3;
-/// Until the first member is well inside its ioctl.
+/// Until the first member is well inside its ioctl: at least this long, and this part of what the ioctl takes.
 const INSIDE: Duration = Duration::from_micros(300);
+const PART_INSIDE: u32 = 4;
 /// How long the handler waits for a fault before it looks whether all is done.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -77,6 +78,8 @@ struct Session {
     other: Area,
     case: Case,
     rounds: u64,
+    /// From a round's beginning to the first write.
+    inside: Duration,
     /// Rounds begun by the first member.
     begun: AtomicU64,
     /// Rounds done by the second.
@@ -111,6 +114,14 @@ impl Args {
             uffd.register(&range, UFFDIO_REGISTER_MODE_WP, &mut ioctls)?;
             uffd.register(&other, UFFDIO_REGISTER_MODE_WP, &mut ioctls)?;
         }
+        let inside = match &uffd {
+            Some(uffd) => {
+                let begin = Instant::now();
+                uffd.unprotect_all(&range, &mut ioctls)?;
+                INSIDE.max(begin.elapsed() / PART_INSIDE)
+            }
+            None => INSIDE,
+        };
         let team = Team::new(if self.case == Case::Handler { 3 } else { 2 }, setup)?;
         setup.done()?;
         let session = Session {
@@ -119,6 +130,7 @@ impl Args {
             other,
             case: self.case,
             rounds: self.rounds,
+            inside,
             begun: AtomicU64::new(0),
             done: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
@@ -169,7 +181,7 @@ impl Session {
         for round in 1..=self.rounds {
             spin_until(|| self.begun.load(Ordering::Acquire) >= round);
             let begin = Instant::now();
-            spin_until(|| begin.elapsed() >= INSIDE);
+            spin_until(|| begin.elapsed() >= self.inside);
             part.writes += match self.case {
                 Case::WindowOnly => 0,
                 Case::Disjoint => self.write_pages(&self.other, 0)?,
