@@ -63,7 +63,8 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let plan = Plan::new(&facts);
 
     privileges::raise_memlock();
-    let mut loaded = attach::load(&plan, Thresholds::of(&config.record), args.probes.object.as_deref())?;
+    let mut loaded =
+        attach::load(&plan, &facts.targets, Thresholds::of(&config.record), args.probes.object.as_deref())?;
     let mut intake = Intake::new(&mut loaded.ebpf)?;
     let hooks = attach::attach(&mut loaded, &plan, Allowed::of(&args.probes))?;
     intake.attached(loaded.programs(), monotonic_ns()?);

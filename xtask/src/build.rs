@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use object::build::elf::{Builder, SectionData};
+use object::elf;
 
 use crate::setup::Tools;
 use crate::toolchain::BPF_TARGET;
@@ -59,11 +61,33 @@ pub(crate) fn bpf(tools: &Tools, probe_log: bool) -> Result<PathBuf> {
     let built = folder.join(BPF_TARGET).join("release").join(BPF_BIN);
     let object = folder.join("mmscope.bpf.o");
     let bytes = fs::read(&built).with_context(|| format!("read {}", built.display()))?;
+    let bytes =
+        without_debug_info(&bytes).with_context(|| format!("leave out what {} has for debuggers", built.display()))?;
     // The daemon includes the copy. Left alone when nothing changed, it does not make cargo build the daemon again.
     if fs::read(&object).ok().as_deref() != Some(bytes.as_slice()) {
         fs::write(&object, &bytes).with_context(|| format!("write {}", object.display()))?;
     }
     Ok(object)
+}
+
+/// The same object without its DWARF, from which its BTF was made: nine tenths of it, and every start would read it.
+fn without_debug_info(object: &[u8]) -> Result<Vec<u8>> {
+    let mut builder = Builder::read(object)?;
+    for section in builder.sections.iter_mut() {
+        let name = section.name.to_string();
+        section.delete = name.starts_with(".debug_") || name.starts_with(".rel.debug_");
+    }
+    // LLVM keeps the sections' names among those of symbols, where the builder will not write them.
+    let names = builder.sections.add();
+    names.name = ".shstrtab".into();
+    names.sh_type = elf::SHT_STRTAB;
+    names.data = SectionData::SectionString;
+    builder.delete_orphan_symbols();
+    builder.delete_orphan_relocations();
+    builder.set_section_sizes();
+    let mut stripped = Vec::new();
+    builder.write(&mut stripped)?;
+    Ok(stripped)
 }
 
 /// `cargo build` on the probes.

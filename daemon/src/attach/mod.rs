@@ -13,7 +13,7 @@ use std::{
 };
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Btf, Ebpf, EbpfLoader, Endianness,
     programs::{Program, ProgramError},
 };
 use probe_common::params;
@@ -22,6 +22,7 @@ use crate::{
     cli::{self, Way},
     config,
     failure::Failure,
+    kernel::Targets,
     plan::{
         Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, LockWay, NOT_NEEDED, Plan, Tier, has,
         syscall_operations,
@@ -95,7 +96,7 @@ impl Allowed {
 pub struct Loaded {
     /// For intake, which takes the maps.
     pub ebpf: Ebpf,
-    /// Tens of megabytes: given up as soon as everything is attached.
+    /// Megabytes: given up as soon as everything is attached.
     btf: Option<Btf>,
     programs: BTreeMap<&'static str, Vec<RawFd>>,
 }
@@ -121,7 +122,7 @@ pub fn verified(loaded: &Loaded) -> BTreeMap<String, Option<u32>> {
 /// # Errors
 ///
 /// When the object is not of this build, or its maps cannot be made.
-pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Result<Loaded, Failure> {
+pub fn load(plan: &Plan, targets: &Targets, thresholds: Thresholds, object: Option<&Path>) -> Result<Loaded, Failure> {
     let (origin, bytes) = match object {
         None => ("built-in kernel object".to_owned(), Cow::Borrowed(OBJECT)),
         Some(path) => (
@@ -133,7 +134,8 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
     relocate::check(&bytes).map_err(bad)?;
     let bytes = relocate::relocate(&bytes, &plan.relocations).map_err(bad)?;
 
-    let btf = Btf::from_sys_fs().map_err(|error| Failure::Nothing(format!("BTF: {error}")))?;
+    let btf = Btf::parse(&targets.btf(), Endianness::default())
+        .map_err(|error| Failure::System(format!("the types to attach to: {error}")))?;
     let table = syscall_operations();
     let flags = [
         (params::HAS_TASK_BTF, u32::from(plan.has_task_btf)),
@@ -150,7 +152,8 @@ pub fn load(plan: &Plan, thresholds: Thresholds, object: Option<&Path>) -> Resul
     ];
     let mut loader = EbpfLoader::new();
     loader
-        .btf(Some(&btf))
+        // The object has its offsets already.
+        .btf(None)
         .override_global(params::SYSCALL_OPERATIONS, &table[..], true)
         .override_global(params::RECORD_WINDOW_NS, &thresholds.window_ns, true)
         .override_global(params::RECORD_HOLD_NS, &thresholds.hold_ns, true)

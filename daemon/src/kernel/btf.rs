@@ -3,7 +3,7 @@
 //! Knows the format (Documentation/bpf/btf.rst) and nothing of mmscope. Every index is checked: the bytes may be a
 //! file.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// Why bytes are no BTF.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ impl<'a> Btf<'a> {
         };
         let types = section(header(8)?, header(12)?).ok_or(BtfError::Header)?;
         let strings = section(header(16)?, header(20)?).ok_or(BtfError::Header)?;
-        let mut btf = Self { strings, types, offsets: Vec::new(), names: HashMap::new() };
+        let mut btf = Self { strings, types, offsets: Vec::new(), names: HashMap::default() };
         let mut at = 0;
         while at < types.len() {
             let info = word(types, at + 4).ok_or(BtfError::Damaged(at))?;
@@ -142,6 +142,20 @@ impl<'a> Btf<'a> {
             value: word(self.types, at + 8)?,
             rest: self.types.get(at + 12..)?,
         })
+    }
+
+    /// Number of a function's type.
+    #[must_use]
+    pub fn function_id(&self, name: &str) -> Option<u32> {
+        self.names.get(&(name.as_bytes(), KIND_FUNC)).copied()
+    }
+
+    /// Name and number of the type by which a program is attached to a raw tracepoint.
+    #[must_use]
+    pub fn tracepoint_id(&self, name: &str) -> Option<(String, u32)> {
+        let name = format!("btf_trace_{name}");
+        let id = *self.names.get(&(name.as_bytes(), KIND_TYPEDEF))?;
+        Some((name, id))
     }
 
     fn text(&self, offset: u32) -> &'a str {

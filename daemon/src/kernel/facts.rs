@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Btf, BtfError};
+use super::{Btf, BtfError, Targets};
 
 /// Names of what a plan wants to know.
 pub struct Wanted<'a> {
@@ -28,6 +28,9 @@ pub struct KernelFacts {
     /// /proc/version, in which distributions tell which stable version theirs is; no part of what is kept of a kernel.
     #[serde(skip)]
     pub version: String,
+    /// What programs are attached to, by its type; holds for the running kernel alone.
+    #[serde(skip)]
+    pub targets: Targets,
     /// Prototypes of the wanted functions that exist.
     pub functions: BTreeMap<String, String>,
     /// Prototypes of the wanted tracepoints that exist.
@@ -103,8 +106,9 @@ impl KernelFacts {
         // The table is long: only where it matters.
         if facts.preempts != Some(false) || facts.helpers.len() < wanted.helpers.len() {
             let symbols = text("proc/kallsyms");
-            facts.stack_bytes = stack_bytes(&symbols);
-            facts.has_tracepoint_srcu = has_symbol(&symbols, TRACEPOINT_SRCU);
+            let [srcu, begin, end] = addresses(&symbols, [TRACEPOINT_SRCU, STACK_BEGIN, STACK_END]);
+            facts.stack_bytes = begin.zip(end).and_then(|(begin, end)| stack_bytes(begin, end));
+            facts.has_tracepoint_srcu = (!symbols.is_empty()).then_some(srcu.is_some());
         }
         Ok(facts)
     }
@@ -119,6 +123,7 @@ impl KernelFacts {
         Ok(Self {
             release: release.to_owned(),
             version: String::new(),
+            targets: Targets::find(&btf, wanted.functions, wanted.tracepoints),
             functions: wanted
                 .functions
                 .iter()
@@ -171,32 +176,34 @@ fn preempts(modes: &str, version: &str) -> Option<bool> {
 /// that RCU does not watch).
 const TRACEPOINT_SRCU: &str = "tracepoint_srcu";
 
-/// None where the table of symbols is not to be had.
-fn has_symbol(kallsyms: &str, wanted: &str) -> Option<bool> {
-    (!kallsyms.is_empty()).then(|| kallsyms.lines().any(|line| line.split_ascii_whitespace().nth(2) == Some(wanted)))
-}
-
 /// The linker script puts the first task's stack, and nothing else, between these two
 /// (INIT_TASK_DATA in include/asm-generic/vmlinux.lds.h).
 const STACK_BEGIN: &str = "__start_init_task";
 const STACK_END: &str = "__end_init_task";
 
-fn stack_bytes(kallsyms: &str) -> Option<u32> {
-    let address = |wanted: &str| {
-        kallsyms.lines().find_map(|line| {
-            let mut words = line.split_ascii_whitespace();
-            let address = u64::from_str_radix(words.next()?, 16).ok()?;
-            (words.nth(1)? == wanted).then_some(address)
-        })
-    };
-    let bytes = address(STACK_END)?.checked_sub(address(STACK_BEGIN)?)?;
+fn stack_bytes(begin: u64, end: u64) -> Option<u32> {
     // Zero addresses are what those see who may not see them.
-    u32::try_from(bytes).ok().filter(|&bytes| bytes.is_power_of_two())
+    u32::try_from(end.checked_sub(begin)?).ok().filter(|&bytes| bytes.is_power_of_two())
+}
+
+/// Addresses of symbols, by one way through the table, which has some hundred thousand lines: `ffffffff84200000 d name`.
+fn addresses<const N: usize>(kallsyms: &str, wanted: [&str; N]) -> [Option<u64>; N] {
+    let mut found = [None; N];
+    for line in kallsyms.lines() {
+        let Some((address, name)) = line.split_once(' ').and_then(|(address, rest)| Some((address, rest.get(2..)?)))
+        else {
+            continue;
+        };
+        if let Some(n) = wanted.iter().position(|wanted| *wanted == name) {
+            found[n] = found[n].or_else(|| u64::from_str_radix(address, 16).ok());
+        }
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{has_symbol, preempts, stack_bytes};
+    use super::{STACK_BEGIN, STACK_END, addresses, preempts, stack_bytes};
 
     #[test]
     fn preemption_is_the_scheduler_s_mode_or_the_build_s() {
@@ -209,19 +216,23 @@ mod tests {
 
     #[test]
     fn a_symbol_is_a_whole_word() {
-        let table = "ffffffff84200000 b tracepoint_srcu_srcu_data\nffffffff84200000 d tracepoint_srcu\n";
-        assert_eq!(has_symbol(table, "tracepoint_srcu"), Some(true));
-        assert_eq!(has_symbol(table, "tracepoint"), Some(false));
-        assert_eq!(has_symbol("", "tracepoint"), None);
+        let table = "ffffffff84200000 b tracepoint_srcu_srcu_data\nffffffff84200008 d tracepoint_srcu\n";
+        assert_eq!(addresses(table, ["tracepoint_srcu", "tracepoint"]), [Some(0xffff_ffff_8420_0008), None]);
+        assert_eq!(addresses("", ["tracepoint"]), [None]);
+        assert_eq!(addresses("0 a\nshort\n\n1 a x\n", ["x"]), [Some(1)]);
     }
 
     #[test]
     fn the_stack_lies_between_two_symbols() {
+        let bytes = |table| match addresses(table, [STACK_BEGIN, STACK_END]) {
+            [Some(begin), Some(end)] => stack_bytes(begin, end),
+            _ => None,
+        };
         let table = "ffffffffb4200000 D init_thread_union\nffffffffb4200000 D __start_init_task\n\
                      ffffffffb4204000 D __end_init_task\n";
-        assert_eq!(stack_bytes(table), Some(16384));
+        assert_eq!(bytes(table), Some(16384));
         let hidden = "0000000000000000 D __start_init_task\n0000000000000000 D __end_init_task\n";
-        assert_eq!(stack_bytes(hidden), None);
-        assert_eq!(stack_bytes(""), None);
+        assert_eq!(bytes(hidden), None);
+        assert_eq!(bytes(""), None);
     }
 }

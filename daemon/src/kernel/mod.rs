@@ -5,7 +5,9 @@
 mod btf;
 mod facts;
 mod symbols;
+mod targets;
 
 pub use btf::{Btf, BtfError};
 pub use facts::{FactsError, KernelFacts, Wanted};
 pub use symbols::name_stacks;
+pub use targets::Targets;
