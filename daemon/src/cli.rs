@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::plan::HOOKS;
+
 /// Watches how Linux processes change their page tables.
 #[derive(Debug, Parser)]
 #[command(name = "mmscope", version, about, disable_help_subcommand = true)]
@@ -71,6 +73,9 @@ pub struct ProbeArgs {
     /// Do without a way of attaching; may be given several times
     #[arg(long, value_name = "WAY", value_enum)]
     pub without: Vec<Way>,
+    /// Attach only this hook, as doctor names it, and with it nothing that it needs; may be given several times
+    #[arg(long = "hook", value_name = "HOOK", value_parser = hook_name)]
+    pub hooks: Vec<String>,
     /// How to learn of mmap_lock's events, instead of what is cheaper on this kernel
     #[arg(long, value_name = "WAY", value_enum)]
     pub mmap_lock: Option<LockWay>,
@@ -115,6 +120,13 @@ pub enum LogLevel {
     Debug,
 }
 
+fn hook_name(text: &str) -> Result<String, String> {
+    if HOOKS.iter().any(|hook| hook.name == text) {
+        return Ok(text.to_owned());
+    }
+    Err("there is no such hook; mmscope doctor lists them".to_owned())
+}
+
 fn telemetry_path(text: &str) -> Result<String, String> {
     let taken = ["/", "/-/healthy", "/-/ready"];
     if !text.starts_with('/') {
@@ -154,6 +166,12 @@ mod tests {
         let Command::Run(run) = cli.command else { panic!("run") };
         assert_eq!((run.listen_address.as_str(), run.telemetry_path.as_str()), (":0", "/m"));
         assert_eq!(run.probes.without, [Way::Fentry]);
+    }
+
+    #[test]
+    fn a_hook_that_is_none_is_refused() {
+        assert!(Cli::try_parse_from(["mmscope", "doctor", "--hook", "do_wp_page", "--hook=tlb_flush"]).is_ok());
+        assert!(Cli::try_parse_from(["mmscope", "doctor", "--hook", "do_wp"]).is_err());
     }
 
     #[test]

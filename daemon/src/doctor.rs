@@ -109,12 +109,12 @@ impl Report {
         text.push_str(match (self.function_programs, self.tracepoint_programs) {
             (0 | 1, _) => "",
             (_, 0 | 1) => {
-                "\nThis kernel may preempt a function's program, and skips it on that processor meanwhile: each has a second one\n\
-                 that steps in. What neither sees is in mmscope_probe_misses_total.\n"
+                "\nThis kernel may preempt a function's program, and skips it on that processor meanwhile: where that can\n\
+                 be, a second one steps in. What neither sees is in mmscope_probe_misses_total.\n"
             }
             _ => {
-                "\nThis kernel may preempt a program, and skips it on that processor meanwhile: each has two more that\n\
-                 step in. What none of the three sees is in mmscope_probe_misses_total.\n"
+                "\nThis kernel may preempt a program, and skips it on that processor meanwhile: where that can be, two\n\
+                 more step in. What none of the three sees is in mmscope_probe_misses_total.\n"
             }
         });
         text.push_str("\nWhat is answered here:\n");
@@ -164,7 +164,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
     let mut loaded = attach::load(&plan, &facts.targets, Thresholds::NEVER, args.probes.object.as_deref())?;
-    let hooks = attach::attach(&mut loaded, &plan, Allowed::of(&args.probes))?;
+    let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(&args.probes))?;
     let programs = attach::verified(&loaded);
     drop(loaded);
     let report = Report { programs, ..Report::new(facts.release, &plan, &hooks) };

@@ -66,7 +66,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut loaded =
         attach::load(&plan, &facts.targets, Thresholds::of(&config.record), args.probes.object.as_deref())?;
     let mut intake = Intake::new(&mut loaded.ebpf)?;
-    let hooks = attach::attach(&mut loaded, &plan, Allowed::of(&args.probes))?;
+    let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(&args.probes))?;
     intake.attached(loaded.programs(), monotonic_ns()?);
 
     let is_terminal = std::io::stdout().is_terminal();

@@ -25,9 +25,10 @@ fn text(plan: &Plan) -> String {
     );
     let _ = writeln!(
         text,
-        "inline changes {}, programs of a function {}, of a tracepoint {}, mmap_lock by {}, else by {}",
+        "inline changes {}, programs of a function {}, under a spinlock {}, of a tracepoint {}, mmap_lock by {}, else by {}",
         plan.inline_changes,
         plan.function_programs,
+        plan.spinlock_programs,
         plan.tracepoint_programs,
         plan.lock_ways[0].name(),
         plan.lock_ways[1].name()

@@ -125,6 +125,8 @@ pub struct MmSlot {
     pub full_flushes: u32,
     /// Userfaults at a page that was the last one at its place already.
     pub refaults: u32,
+    /// Mprotects that changed one VMA: the first bucket of their histogram, which nearly all of them would go into.
+    pub mprotects_of_one_vma: u32,
     /// Flushes that other CPUs were asked to take part in.
     pub shootdowns: u32,
     /// How many CPUs they asked, in all.
@@ -141,6 +143,8 @@ pub struct MmSlot {
     pub reclaim_open: u32,
     /// The kernel's own count of pages that reclaim has left to be flushed (`mm->tlb_flush_batched`), when one was left last.
     pub reclaim_batched: u32,
+    /// Unused, zero.
+    pub pad: u32,
     /// When a full flush was complete that overtook such a batch, CLOCK_MONOTONIC nanoseconds.
     pub reclaim_flushed_ns: u64,
     /// Sum of the beginnings of all waits that have not ended, nanoseconds.
@@ -167,7 +171,7 @@ pub struct MmSlot {
     pub rows: [u32; ROW_PLACES],
 }
 
-const _: () = assert!(size_of::<MmSlot>() == 1184);
+const _: () = assert!(size_of::<MmSlot>() == 1192);
 
 /// Key of the table of failed userfaultfd ioctls.
 #[repr(C)]

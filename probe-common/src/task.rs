@@ -138,8 +138,8 @@ pub struct TaskState {
     pub change_vmas: u32,
     /// Where this entry is in the table.
     pub index: u32,
-    /// The write fault that do_wp_page handles (its vm_fault); zero when there is none.
-    pub wp_vmf: u64,
+    /// Address of the page-table entry of the write fault that do_wp_page handles; zero when there is none.
+    pub wp_pte: u64,
     /// Its page.
     pub wp_page: u64,
     /// When it entered do_wp_page; zero while that does not matter.

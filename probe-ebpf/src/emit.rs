@@ -7,7 +7,7 @@ use probe_common::{
     histogram::{BUCKETS, FIRST_BOUND_LOG2},
     lost,
     series::COUNT as SERIES,
-    slot::ROW_PLACES,
+    slot::{MmSlot, ROW_PLACES},
 };
 
 use crate::{
@@ -44,7 +44,14 @@ extern "C" fn mmscope_add_duration(slot_index: u64, series: u64, duration_ns: u6
 
 #[inline(always)]
 fn add_duration(slot_index: u32, series: u32, duration_ns: u64) {
-    let Some(entry) = slot(slot_index) else { return };
+    if let Some(entry) = slot(slot_index) {
+        add_to(entry, slot_index, series, duration_ns);
+    }
+}
+
+/// As [`duration`], where the slot is at hand. Inlined: for functions that are walked once.
+#[inline(always)]
+pub(crate) fn add_to(entry: *mut MmSlot, slot_index: u32, series: u32, duration_ns: u64) {
     // The compiler knows the series' range and would leave the mask out; the verifier may have lost it by now.
     let place = opaque(u64::from(series)) as usize & (ROW_PLACES - 1);
     let mut index = get!(entry, rows[place]);

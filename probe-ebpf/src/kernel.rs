@@ -190,14 +190,20 @@ pub(crate) fn current_switches() -> (u32, u32) {
     if params::has_task_times() == 0 {
         return (0, 0);
     }
-    (current!(u32, field::TASK_NVCSW), current!(u32, field::TASK_NIVCSW))
+    // SAFETY: the helper takes nothing; it exists where the parameter says so.
+    let task = unsafe { bpf_get_current_task_btf() } as u64;
+    (Typed::u32::<{ field::TASK_NVCSW }>(task), Typed::u32::<{ field::TASK_NIVCSW }>(task))
 }
 
 /// For how long the current task has run, nanoseconds, as of the last tick or switch; zero where that would cost more than a
 /// load.
 #[inline(always)]
 pub(crate) fn current_runtime_ns() -> u64 {
-    if params::has_task_times() == 0 { 0 } else { current!(u64, field::TASK_EXEC_RUNTIME) }
+    if params::has_task_times() == 0 {
+        return 0;
+    }
+    // SAFETY: as above.
+    Typed::u64::<{ field::TASK_EXEC_RUNTIME }>(unsafe { bpf_get_current_task_btf() } as u64)
 }
 
 /// When the current task was made, CLOCK_MONOTONIC nanoseconds.

@@ -13,7 +13,7 @@ use probe_common::{
 use crate::{
     blame,
     emit::{self, Event},
-    kernel::{Reader, current_mm, current_runtime_ns, now_ns, offset},
+    kernel::{Reader, current_mm, current_runtime_ns, now_ns, offset, opaque},
     maps::{add_u64, at, count_lost, get, increment, set, slot},
     operation, params, slots, tasks,
     turn::Turn,
@@ -47,20 +47,20 @@ pub(crate) fn acquired_by<R: Reader>(
     if turn != Turn::First && has_seen(task, mm, write, success, turn) {
         return;
     }
-    let slot_index = slots::of::<R>(task, mm);
+    let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
     if !success {
         set!(task, failure_turn = turn.number());
-        count_acquisition(slot_index, write, false);
+        count_acquisition(entry, write, false);
         return;
     }
     let now = now_ns();
     let (first, second) = (get!(task, holds[0].mm), get!(task, holds[1].mm));
     if first == mm {
-        again::<R, 0>(ctx, task, mm, slot_index, write, now);
+        again::<R, 0>(ctx, task, mm, (slot_index, entry), write, now);
     } else if first != 0 && second == mm {
-        again::<R, 1>(ctx, task, mm, slot_index, write, now);
+        again::<R, 1>(ctx, task, mm, (slot_index, entry), write, now);
     } else {
-        count_acquisition(slot_index, write, true);
+        count_acquisition(entry, write, true);
         if first == 0 {
             open::<0>(task, mm, slot_index, write, now);
             // The second hold may be the same lock's: taken while another one was in the first place.
@@ -104,7 +104,7 @@ fn again<R: Reader, const I: usize>(
     ctx: *mut c_void,
     task: *mut TaskState,
     mm: u64,
-    slot_index: u32,
+    (slot_index, entry): (u32, *mut MmSlot),
     write: bool,
     now: u64,
 ) {
@@ -114,7 +114,7 @@ fn again<R: Reader, const I: usize>(
         close::<I, false>(ctx, task, mm, now);
     } else {
         count_lost(lost::HOLD_OVERWRITTEN);
-        count_acquisition(slot_index, write, true);
+        count_acquisition(entry, write, true);
     }
     open::<I>(task, mm, slot_index, write, now);
 }
@@ -130,11 +130,9 @@ fn open<const I: usize>(task: *mut TaskState, mm: u64, slot_index: u32, write: b
 }
 
 #[inline(always)]
-fn count_acquisition(slot_index: u32, write: bool, success: bool) {
-    if let Some(entry) = slot(slot_index) {
-        let counter = usize::from(write) * 2 + usize::from(!success);
-        increment(at!(entry, acquisitions[counter & 3]));
-    }
+fn count_acquisition(entry: *mut MmSlot, write: bool, success: bool) {
+    let counter = usize::from(write) * 2 + usize::from(!success);
+    increment(at!(entry, acquisitions[counter & 3]));
 }
 
 /// mmap_lock is about to be released.
@@ -201,28 +199,49 @@ fn close<const I: usize, const RELEASED: bool>(ctx: *mut c_void, task: *mut Task
     tasks::end(task, BUSY_HOLD << I);
     let changes_since = get!(task, change_since_ns);
     let Some(held) = emit::elapsed(since, now) else { return };
-    emit::duration(slot_index, HOLD + (write & 1), held);
     let operation = operation::current(task, mm, write != 0);
-    let Some(entry) = slot(slot_index) else { return };
-    if (operation as usize) < OPERATION_COUNT {
-        add_u64(at!(entry, hold_ns[operation as usize]), held);
-    }
-    let contended = is_contended(entry);
+    let mut vmas = 0;
     if RELEASED && write != 0 && changes_since != 0 {
         set!(task, change_since_ns = 0);
         if operation == OP_MPROTECT {
-            emit::duration(slot_index, VMAS, u64::from(get!(task, change_vmas)) << VMA_UNIT_LOG2);
-            if contended {
-                blame::could_have_read(entry, changes_since, now);
-            }
+            vmas = get!(task, change_vmas);
         }
     }
+    let held_by = u64::from(operation) << 1 | u64::from(write & 1);
+    let contended = mmscope_hold_ended(u64::from(slot_index), held_by, held, u64::from(vmas)) != 0;
+    let is_told = RELEASED && held >= params::record_hold_ns();
+    if !contended && !is_told {
+        return;
+    }
+    let Some(entry) = slot(slot_index) else { return };
     if contended {
+        if vmas != 0 {
+            blame::could_have_read(entry, changes_since, now);
+        }
         blame::held(entry, operation, since, now);
     }
-    if RELEASED && held >= params::record_hold_ns() {
+    if is_told {
         tell::<I>(ctx, task, entry, slot_index, write, operation, since, now);
     }
+}
+
+/// A function of its own, see ARCHITECTURE.md: what a hold leaves when it has ended; whether others waited for it. `held_by` is
+/// the operation, and in the lowest bit whether it was for write; `vmas` are those that an mprotect has changed.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_hold_ended(slot_index: u64, held_by: u64, held_ns: u64, vmas: u64) -> u64 {
+    let Some(entry) = slot(slot_index as u32) else { return 0 };
+    emit::add_to(entry, slot_index as u32, HOLD + (held_by & 1) as u32, held_ns);
+    let operation = opaque(held_by >> 1) as usize;
+    if operation < OPERATION_COUNT {
+        add_u64(at!(entry, hold_ns[operation]), held_ns);
+    }
+    if vmas == 1 {
+        increment(at!(entry, mprotects_of_one_vma));
+    } else if vmas != 0 {
+        emit::add_to(entry, slot_index as u32, VMAS, vmas << VMA_UNIT_LOG2);
+    }
+    u64::from(is_contended(entry))
 }
 
 /// Sends a record of a long hold: how much of it the task was on a CPU, who waits behind it and for how long already.

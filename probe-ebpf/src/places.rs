@@ -15,21 +15,36 @@ use crate::{
 };
 
 /// Places that a window tries.
-const TRIES: u32 = 4;
+const TRIES: u64 = 4;
 
-/// Takes a place for one window of a task; its number plus one, or zero if those that it may take are taken.
-///
-/// Two tasks may take the same place at the same moment, the later one for good: that is seen when the earlier one gives it
-/// back.
+/// The place in which others find a task's windows on an mm: its number plus one, or zero if those that it may take are taken.
+/// `known` is one that it may have already: a task keeps its place when its window has closed, until another one needs it.
 #[inline(always)]
-pub(crate) fn take(entry: *mut MmSlot, task: *mut TaskState) -> u32 {
-    let index = get!(task, index);
+pub(crate) fn take(entry: *mut MmSlot, task: *mut TaskState, slot_index: u32, known: u32) -> u32 {
+    if is_mine(entry, task, known) {
+        return known;
+    }
+    opaque(mmscope_take_place(u64::from(get!(task, index)), u64::from(slot_index))) as u32
+}
+
+#[inline(always)]
+fn is_mine(entry: *mut MmSlot, task: *mut TaskState, place: u32) -> bool {
+    let n = opaque(u64::from(place.wrapping_sub(1))) as usize & (WINDOW_PLACES - 1);
+    place != 0 && get!(entry, open_windows[n]) == get!(task, index) + 1
+}
+
+/// A function of its own, see ARCHITECTURE.md.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_take_place(index: u64, slot_index: u64) -> u64 {
+    let Some(entry) = slot(slot_index as u32) else { return 0 };
     let mut n = 0;
     while n < TRIES {
-        let place = opaque(u64::from(index.wrapping_add(n))) as usize & (WINDOW_PLACES - 1);
-        if get!(entry, open_windows[place]) == 0 {
-            set!(entry, open_windows[place] = index + 1);
-            return place as u32 + 1;
+        let place = opaque(index + n) as usize & (WINDOW_PLACES - 1);
+        let holder = get!(entry, open_windows[place]);
+        if holder == 0 || u64::from(holder) == index + 1 || !has_open(holder - 1, slot_index as u32) {
+            set!(entry, open_windows[place] = index as u32 + 1);
+            return place as u64 + 1;
         }
         n += 1;
     }
@@ -37,16 +52,20 @@ pub(crate) fn take(entry: *mut MmSlot, task: *mut TaskState) -> u32 {
     0
 }
 
-/// Gives a place back.
+/// Whether a task has a window open on an mm.
 #[inline(always)]
-pub(crate) fn give_back(entry: *mut MmSlot, task: *mut TaskState, place: u32) {
-    if place == 0 {
-        return;
-    }
-    let place = opaque(u64::from(place.wrapping_sub(1))) as usize & (WINDOW_PLACES - 1);
-    if get!(entry, open_windows[place]) == get!(task, index) + 1 {
-        set!(entry, open_windows[place] = 0);
-    } else {
+fn has_open(index: u32, slot_index: u32) -> bool {
+    let Some(task) = task(index) else { return false };
+    get!(task, windows[0].tlb) != 0 && get!(task, windows[0].slot) == slot_index
+        || get!(task, windows[1].tlb) != 0 && get!(task, windows[1].slot) == slot_index
+        || get!(task, inline_since_ns) != 0 && get!(task, inline_slot) == slot_index
+}
+
+/// A window that was open in this place has closed. Two tasks may take the same place at the same moment, the later one for
+/// good: that is seen now.
+#[inline(always)]
+pub(crate) fn check(entry: *mut MmSlot, task: *mut TaskState, place: u32) {
+    if place != 0 && !is_mine(entry, task, place) {
         count_lost(lost::WINDOW_PLACE_LOST);
     }
 }

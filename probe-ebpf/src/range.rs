@@ -61,6 +61,9 @@ fn all_changed(slot_index: u32, start: u64, end: u64, writable: bool) {
         return;
     }
     let (first, last) = (start >> RANGE_SHIFT, (end - 1) >> RANGE_SHIFT);
+    if first == last {
+        return change_one(mm, slot_index, first, start, end, writable);
+    }
     let mut n = 0;
     while n < RANGES_PER_CHANGE {
         if first + n > last {
@@ -120,8 +123,24 @@ fn change_one(mm: *mut MmSlot, slot_index: u32, number: u64, start: u64, end: u6
 
 /// Everything that was changed from `start` to `end` is flushed.
 #[inline(always)]
-pub(crate) fn flushed(slot_index: u32, start: u64, end: u64) {
-    mmscope_range_flushed(u64::from(slot_index), start, end);
+pub(crate) fn flushed(mm: *mut MmSlot, slot_index: u32, start: u64, end: u64) {
+    let number = start >> RANGE_SHIFT;
+    if number == end.wrapping_sub(1) >> RANGE_SHIFT {
+        flush_one(get!(mm, born_ns), slot_index, number, start, end);
+    } else {
+        mmscope_range_flushed(u64::from(slot_index), start, end);
+    }
+}
+
+#[inline(always)]
+fn flush_one(born_ns: u64, slot_index: u32, number: u64, start: u64, end: u64) {
+    if let Some(entry) = range(place(slot_index, number))
+        && is_of(entry, born_ns, slot_index, number)
+        && start <= get!(entry, start)
+        && end >= get!(entry, end)
+    {
+        set!(entry, flushed = 1);
+    }
 }
 
 /// As [`mmscope_range_changed`].
@@ -146,13 +165,7 @@ fn all_flushed(slot_index: u32, start: u64, end: u64) {
         if number > last {
             return;
         }
-        if let Some(entry) = range(place(slot_index, number))
-            && is_of(entry, born_ns, slot_index, number)
-            && start <= get!(entry, start)
-            && end >= get!(entry, end)
-        {
-            set!(entry, flushed = 1);
-        }
+        flush_one(born_ns, slot_index, number, start, end);
         n += 1;
     }
 }

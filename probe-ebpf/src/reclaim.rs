@@ -35,11 +35,10 @@ pub(crate) fn unmapped<R: Reader>(mm: u64) {
         return;
     }
     let Some(task) = tasks::current() else { return };
-    let slot_index = slots::of::<R>(task, mm);
+    let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
     if slot_index == 0 {
         return;
     }
-    let Some(entry) = slot(slot_index) else { return };
     if params::has_batched_count() != 0 {
         let batched = R::u32::<{ field::MM_TLB_FLUSH_BATCHED }>(mm) & PENDING;
         let is_same = batched == get!(entry, reclaim_batched);

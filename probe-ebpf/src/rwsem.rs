@@ -80,8 +80,10 @@ pub(crate) fn wait_begin(sem: u64, write: bool, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     let sem = number(task, sem);
     let mm = lock::mm_around(sem);
-    if is_mm(task, mm) {
-        lock::wait_begin(task, sem, slots::of::<Remembering>(task, mm), write, turn);
+    if is_mm(task, mm)
+        && let Some((slot_index, _)) = slots::of::<Remembering>(task, mm)
+    {
+        lock::wait_begin(task, sem, slot_index, write, turn);
     }
 }
 

@@ -12,9 +12,8 @@ use probe_common::{
 use crate::{
     emit::{self, Event},
     kernel::{Reader, current_cpu, now_ns, opaque, read_u64},
-    maps::{add_u32, answer, at, count_lost, get, increment, set, slot},
+    maps::{add_u32, answer, at, count_lost, get, increment, set},
     params, slots, tasks,
-    turn::Turn,
 };
 
 /// Words of a CPU mask that are counted: of 1024 CPUs.
@@ -30,19 +29,15 @@ fn ones(word: u64) -> u64 {
 
 /// Other CPUs are about to be asked. Reclaim's batches, which tell no mm, are not in here.
 #[inline(always)]
-pub(crate) fn begin<R: Reader>(mm: u64, mask: u64, turn: Turn) {
+pub(crate) fn begin<R: Reader>(mm: u64, mask: u64) {
     if mm == 0 {
         return;
     }
     let Some(task) = tasks::current() else { return };
     if get!(task, shootdown_since_ns) != 0 {
-        if turn != Turn::First {
-            return;
-        }
         count_lost(lost::SHOOTDOWN_OVERWRITTEN);
     }
-    let slot_index = slots::of::<R>(task, mm);
-    let Some(entry) = slot(slot_index) else { return };
+    let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
     increment(at!(entry, shootdowns));
     let mut cpus = 0;
     let mut n = 0;

@@ -17,25 +17,25 @@ use crate::{
 /// The slot of those that find none.
 const NOBODY: u32 = 0;
 
-/// The slot of `mm`, remembered beside the task's state. Never fails: what finds no slot is nobody's.
+/// The slot of `mm`, remembered beside the task's state, and its number. What finds no slot is nobody's.
 #[inline(always)]
-pub(crate) fn of<R: Reader>(task: *mut TaskState, mm: u64) -> u32 {
+pub(crate) fn of<R: Reader>(task: *mut TaskState, mm: u64) -> Option<(u32, *mut MmSlot)> {
     let index = get!(task, slot);
     if get!(task, mm) == mm
         && let Some(entry) = slot(index)
         && if R::IDENTIFIES { is_of::<R>(entry, mm) } else { get!(entry, mm) == mm && get!(entry, state) != STATE_DEAD }
     {
-        return index;
+        return Some((index, entry));
     }
     let index = find_or_claim::<R>(mm);
     set!(task, mm = mm);
     set!(task, slot = index);
-    index
+    Some((index, slot(index)?))
 }
 
 /// The slot of the running task's own mm, which is a typed pointer only where the task is one.
 #[inline(always)]
-pub(crate) fn of_current(task: *mut TaskState) -> u32 {
+pub(crate) fn of_current(task: *mut TaskState) -> Option<(u32, *mut MmSlot)> {
     if params::has_task_btf() != 0 { of::<Typed>(task, current_mm()) } else { of::<Raw>(task, current_mm()) }
 }
 

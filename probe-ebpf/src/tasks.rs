@@ -92,7 +92,7 @@ fn clear(entry: *mut TaskState) {
     set!(entry, inline_slot = NO_SLOT);
     set!(entry, inline_place = 0);
     set!(entry, change_since_ns = 0);
-    set!(entry, wp_vmf = 0);
+    set!(entry, wp_pte = 0);
     set!(entry, shootdown_since_ns = 0);
     set!(entry, reclaim_first = 0);
     set!(entry, reclaim_mms = 0);

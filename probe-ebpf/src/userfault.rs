@@ -33,7 +33,7 @@ pub(crate) fn fault_begin<R: Reader>(vmf: u64, reason: u64, turn: Turn) {
     }
     write_fault::handed_over(task);
     let vma = R::u64::<{ field::VM_FAULT_VMA }>(vmf);
-    let slot_index = slots::of::<R>(task, R::u64::<{ field::VMA_MM }>(vma));
+    let Some((slot_index, _)) = slots::of::<R>(task, R::u64::<{ field::VMA_MM }>(vma)) else { return };
     if get!(task, fault_since_ns) != 0 {
         count_lost(lost::FAULT_OVERWRITTEN);
     }
@@ -128,7 +128,7 @@ pub(crate) fn ioctl_end(result: i64, turn: Turn) {
     set!(task, ioctl_since_ns = 0);
     tasks::end(task, BUSY_IOCTL);
     let ioctl = number(get!(task, ioctl_cmd));
-    let slot_index = slots::of_current(task);
+    let Some((slot_index, _)) = slots::of_current(task) else { return };
     if let Some(took) = emit::elapsed(since, now) {
         emit::duration(slot_index, IOCTL + ioctl, took);
     }

@@ -69,14 +69,13 @@ fn drop_window<const I: usize>(task: *mut TaskState, reason: u32) {
     set!(task, windows[I].tlb = 0);
     tasks::end(task, BUSY_WINDOW << I);
     if let Some(entry) = slot(get!(task, windows[I].slot)) {
-        places::give_back(entry, task, get!(task, windows[I].place));
         increment(at!(entry, windows_closed));
     }
 }
 
 #[inline(always)]
 fn open_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64, mm: u64, gather: Gather) {
-    let slot_index = slots::of::<R>(task, mm);
+    let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
     let path = if gather == Gather::FullMm { PATH_EXIT + 1 } else { get!(task, context_path) };
     set!(task, windows[I].tlb = tlb);
     set!(task, windows[I].slot = slot_index);
@@ -89,13 +88,9 @@ fn open_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64, mm: u64, g
     set!(task, windows[I].yields = yields);
     set!(task, windows[I].preemptions = preemptions);
     tasks::begin(task, BUSY_WINDOW << I);
-    if let Some(entry) = slot(slot_index) {
-        set!(task, windows[I].place = places::take(entry, task));
-        increment(at!(entry, windows_opened));
-    }
-    let now = now_ns();
-    set!(task, windows[I].since_ns = now);
-    compare_pending::<R>(mm, slot_index, gather == Gather::FullMm, now);
+    set!(task, windows[I].place = places::take(entry, task, slot_index, get!(task, windows[I].place)));
+    increment(at!(entry, windows_opened));
+    set!(task, windows[I].since_ns = now_ns());
 }
 
 /// How long, and at how many looks, the kernel's count of pending flushes and ours must differ before that is no
@@ -103,16 +98,15 @@ fn open_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64, mm: u64, g
 const PENDING_PATIENCE_MS: u32 = 1000;
 const PENDING_PATIENCE_LOOKS: u32 = 16;
 
-/// Compares the kernel's count of pending flushes with ours, right after both have changed.
+/// Compares the kernel's count of pending flushes with ours, right after a window's end has changed both.
 ///
 /// Where nobody else can be in between (the mm is torn down, or it is that of a task alone), a difference is a mismatch
 /// at once. Elsewhere it is one when it has been there at each of many looks for a second.
 #[inline(always)]
-fn compare_pending<R: Reader>(mm: u64, slot_index: u32, is_teardown: bool, now: u64) {
+fn compare_pending<R: Reader>(mm: u64, entry: *mut MmSlot, slot_index: u32, is_teardown: bool, now: u64) {
     if params::has_pending() == 0 || slot_index == 0 {
         return;
     }
-    let Some(entry) = slot(slot_index) else { return };
     let ours = get!(entry, windows_opened).wrapping_sub(get!(entry, windows_closed));
     let difference = R::u32::<{ field::MM_TLB_FLUSH_PENDING }>(mm).wrapping_sub(ours);
     if difference == get!(entry, pending_difference) {
@@ -253,9 +247,8 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
     if turn.follows(last) {
         return;
     }
-    let slot_index = slots::of::<R>(task, mm);
+    let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
     let gathering = flushed_in::<0>(task, slot_index) | flushed_in::<1>(task, slot_index);
-    let Some(entry) = slot(slot_index) else { return };
     let is_inline = get!(task, inline_since_ns) != 0;
     let kind = if end == u64::MAX {
         FLUSH_FULL
@@ -279,8 +272,8 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
             add_u64(at!(entry, flush_pages), pages);
         }
         if kind == FLUSH_PAGE {
-            range::flushed(slot_index, start, end);
-            if get!(task, wp_vmf) != 0 {
+            range::flushed(entry, slot_index, start, end);
+            if get!(task, wp_pte) != 0 {
                 write_fault::flushed(task, slot_index, start);
             }
         }
@@ -342,7 +335,6 @@ pub(crate) fn close<R: Reader>(ctx: *mut c_void, tlb: u64, turn: Turn) {
     let found = tasks::find();
     let known = found.is_some();
     if let Some(task) = found {
-        all_flushed(task, tlb);
         if get!(task, windows[0].tlb) == tlb {
             return close_in::<R, 0>(ctx, task, tlb);
         }
@@ -351,21 +343,6 @@ pub(crate) fn close<R: Reader>(ctx: *mut c_void, tlb: u64, turn: Turn) {
         }
     }
     turn.count_orphan(known, lost::WINDOW_OLDER_THAN_ATTACH, lost::WINDOW_CLOSE_WITHOUT_OPEN);
-}
-
-/// What a gather announced to change is flushed, if it was changed.
-#[inline(always)]
-fn all_flushed(task: *mut TaskState, tlb: u64) {
-    let (slot_index, start, end) = if get!(task, windows[0].tlb) == tlb {
-        (get!(task, windows[0].slot), get!(task, windows[0].start), get!(task, windows[0].end))
-    } else if get!(task, windows[1].tlb) == tlb {
-        (get!(task, windows[1].slot), get!(task, windows[1].start), get!(task, windows[1].end))
-    } else {
-        return;
-    };
-    if end != 0 {
-        range::flushed(slot_index, start, end);
-    }
 }
 
 #[inline(always)]
@@ -381,16 +358,22 @@ fn close_in<R: Reader, const I: usize>(ctx: *mut c_void, task: *mut TaskState, t
         return;
     }
     let Some(entry) = slot(slot_index) else { return };
-    places::give_back(entry, task, get!(task, windows[I].place));
+    places::check(entry, task, get!(task, windows[I].place));
     increment(at!(entry, windows_closed));
     let (first_byte, end_byte) = (get!(task, windows[I].start), get!(task, windows[I].end));
-    compare_pending::<R>(R::u64::<{ field::MMU_GATHER_MM }>(tlb), slot_index, false, now);
-    if known == PATH_EXIT + 1 {
+    let is_teardown = known == PATH_EXIT + 1;
+    compare_pending::<R>(R::u64::<{ field::MMU_GATHER_MM }>(tlb), entry, slot_index, is_teardown, now);
+    if is_teardown {
         // Only exit_mmap gathers a full mm, and nothing is gathered after it.
         slots::retire(get!(entry, mm));
     }
     let Some(open) = emit::elapsed(since, now) else { return };
-    emit::duration(slot_index, OUTER + path, open);
+    let inner_end = get!(task, windows[I].inner_end_ns);
+    let mut inner = NO_INNER;
+    if inner_end != 0 {
+        inner = emit::elapsed(get!(task, windows[I].inner_since_ns), inner_end).unwrap_or(NO_INNER);
+    }
+    mmscope_window_closed(u64::from(slot_index) << PATH_BITS | u64::from(path), first_byte, end_byte, open, inner);
     if open >= params::record_window_ns() {
         let (yields, preemptions) = current_switches();
         emit::record(
@@ -415,12 +398,28 @@ fn close_in<R: Reader, const I: usize>(ctx: *mut c_void, task: *mut TaskState, t
     if get!(task, windows[I].met) != 0 {
         tell_met(ctx, slot_index, path, since, open, first_byte, end_byte);
     }
-    let inner_end = get!(task, windows[I].inner_end_ns);
-    if inner_end != 0
-        && let Some(inner) = emit::elapsed(get!(task, windows[I].inner_since_ns), inner_end)
-    {
-        emit::duration(slot_index, INNER + path, inner);
+}
+
+/// [`mmscope_window_closed`]: no inner window.
+const NO_INNER: u64 = u64::MAX;
+/// Its first argument: bits of the path, below the slot's number.
+const PATH_BITS: u64 = 4;
+
+/// A function of its own, see ARCHITECTURE.md: what a window leaves when it has closed. What was announced to change is
+/// flushed.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_window_closed(slot_and_path: u64, start: u64, end: u64, outer_ns: u64, inner_ns: u64) -> u64 {
+    let (slot_index, path) = ((slot_and_path >> PATH_BITS) as u32, (slot_and_path & ((1 << PATH_BITS) - 1)) as u32);
+    let Some(entry) = slot(slot_index) else { return 0 };
+    if end != 0 {
+        range::flushed(entry, slot_index, start, end);
     }
+    emit::add_to(entry, slot_index, OUTER + path, outer_ns);
+    if inner_ns != NO_INNER {
+        emit::add_to(entry, slot_index, INNER + path, inner_ns);
+    }
+    0
 }
 
 /// A window that a write fault met is closed: who had it open, and where.
@@ -479,7 +478,7 @@ pub(crate) fn enter_context(path: u32, slot_index: u32, start: u64, end: u64, tu
 #[inline(always)]
 pub(crate) fn enter_context_of<R: Reader>(path: u32, mm: u64, change: Change, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    let slot_index = slots::of::<R>(task, mm);
+    let Some((slot_index, _)) = slots::of::<R>(task, mm) else { return };
     set!(task, inline_writable = u32::from(is_writable(path, change.vma_flags)));
     enter_context(path, slot_index, change.start, change.end, turn);
 }
@@ -495,7 +494,7 @@ fn inline_announced(task: *mut TaskState, slot_index: u32, now: u64) {
     if get!(task, inline_place) == 0
         && let Some(entry) = slot(slot_index)
     {
-        set!(task, inline_place = places::take(entry, task));
+        set!(task, inline_place = places::take(entry, task, slot_index, get!(task, windows[0].place)));
     }
     if params::inline_changes() == 0 {
         return;
@@ -531,7 +530,7 @@ pub(crate) fn leave_context(ctx: *mut c_void, changed: bool) {
 #[inline(always)]
 fn inline_forgotten(task: *mut TaskState) {
     if let Some(entry) = slot(get!(task, inline_slot)) {
-        places::give_back(entry, task, get!(task, inline_place));
+        places::check(entry, task, get!(task, inline_place));
     }
     set!(task, inline_place = 0);
 }
@@ -575,7 +574,7 @@ fn inline_closed(ctx: *mut c_void, task: *mut TaskState, path: u32) {
     }
     let (start, end) = (get!(task, inline_start), get!(task, inline_end));
     if path != PATH_SOFT_DIRTY && params::inline_changes() != 0 {
-        range::flushed(slot_index, start, end);
+        range::flushed(entry, slot_index, start, end);
     }
     let Some(open) = emit::elapsed(since, if flushed != 0 { flushed } else { now_ns() }) else { return };
     emit::duration(slot_index, OUTER + path, open);
@@ -615,7 +614,7 @@ pub(crate) fn flushed_locally(reason: u64, pages: u64) {
         return;
     }
     let Some(task) = tasks::current() else { return };
-    let Some(entry) = slot(slots::of_current(task)) else { return };
+    let Some((_, entry)) = slots::of_current(task) else { return };
     // A fault flushes its one page under a read lock or none; who holds the lock for write flushes a range.
     let writes = get!(task, holds[0].mm) == mm && get!(task, holds[0].write) != 0;
     match pages {

@@ -32,8 +32,7 @@ const TOLD_OF: u32 = 64;
 #[inline(always)]
 pub(crate) fn begin<R: Reader>(vmf: u64, turn: Turn) {
     let Some(task) = tasks::current() else { return };
-    let known = get!(task, wp_vmf);
-    if known != 0 {
+    if get!(task, wp_pte) != 0 {
         if turn != Turn::First {
             return;
         }
@@ -42,9 +41,8 @@ pub(crate) fn begin<R: Reader>(vmf: u64, turn: Turn) {
     let vma = R::u64::<{ field::VM_FAULT_VMA }>(vmf);
     let mm = R::u64::<{ field::VMA_MM }>(vma);
     let page = R::u64::<{ field::VM_FAULT_ADDRESS }>(vmf) & !0xfff;
-    let slot_index = slots::of::<R>(task, mm);
-    let Some(entry) = slot(slot_index) else { return };
-    set!(task, wp_vmf = vmf);
+    let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
+    set!(task, wp_pte = R::u64::<{ field::VM_FAULT_PTE }>(vmf));
     set!(task, wp_page = page);
     set!(task, wp_slot = slot_index);
     set!(task, wp_bits = 0);
@@ -77,7 +75,7 @@ pub(crate) fn flushed(task: *mut TaskState, slot_index: u32, start: u64) {
     if get!(task, wp_page) != start || get!(task, wp_slot) != slot_index {
         return;
     }
-    let entry = read_u64(Raw::u64::<{ field::VM_FAULT_PTE }>(get!(task, wp_vmf)));
+    let entry = read_u64(get!(task, wp_pte));
     let bits = get!(task, wp_bits);
     if entry == 0 {
         let late = if is_still_open(task, slot_index) { WP_LATE } else { 0 };
@@ -117,7 +115,7 @@ fn is_still_open(task: *mut TaskState, slot_index: u32) -> bool {
 /// A write fault goes to a userfaultfd.
 #[inline(always)]
 pub(crate) fn handed_over(task: *mut TaskState) {
-    if get!(task, wp_vmf) != 0 {
+    if get!(task, wp_pte) != 0 {
         set!(task, wp_bits = get!(task, wp_bits) | WP_USERFAULT);
     }
 }
@@ -126,10 +124,10 @@ pub(crate) fn handed_over(task: *mut TaskState) {
 #[inline(always)]
 pub(crate) fn end(ctx: *mut c_void, result: u64) {
     let Some(task) = tasks::find() else { return };
-    if get!(task, wp_vmf) == 0 {
+    if get!(task, wp_pte) == 0 {
         return;
     }
-    set!(task, wp_vmf = 0);
+    set!(task, wp_pte = 0);
     tasks::end(task, BUSY_WP);
     let slot_index = get!(task, wp_slot);
     let Some(mm) = slot(slot_index) else { return };

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 mod apt;
+mod bench;
 mod build;
 mod console;
 mod debian;
@@ -77,6 +78,8 @@ enum Task {
     Test(test::TestArgs),
     /// Own counts against the kernel's, to the event, in a guest of each kernel
     Exact(exact::ExactArgs),
+    /// What things cost
+    Bench(bench::BenchArgs),
     /// Thousands of short-lived processes and hundreds of attachings, in a guest of each kernel
     Storm(storm::StormArgs),
     /// The verifier's count of each program on each kernel, beside docs/verifier.md
@@ -139,6 +142,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Test(args) => return test::test(&args),
         Task::Exact(args) => return exact::main(&args),
         Task::Storm(args) => return storm::main(&args),
+        Task::Bench(args) => return bench::main(&args),
         Task::Verifier(args) => return verifier::main(&args),
         Task::Findings(args) => return findings::main(&args),
         Task::Selftests(args) => return selftests::main(&args),

@@ -45,8 +45,8 @@ pub struct Thresholds {
     pub fault_ns: u64,
 }
 
-/// Tiers that may be used; a host can be told to do without one.
-#[derive(Clone, Copy, Debug)]
+/// What may be used; a host can be told to do without some of it.
+#[derive(Clone, Debug)]
 pub struct Allowed {
     /// fentry and fexit.
     pub fentry: bool,
@@ -56,6 +56,8 @@ pub struct Allowed {
     pub raw_tracepoint: bool,
     /// The only way of telling mmap_lock's events, if not all may be tried.
     pub lock: Option<LockWay>,
+    /// The only hooks, by name; all if there are none.
+    pub hooks: Vec<String>,
 }
 
 impl Thresholds {
@@ -88,7 +90,16 @@ impl Allowed {
                 cli::LockWay::Tracepoints => LockWay::Tracepoints,
                 cli::LockWay::Rwsem => LockWay::Rwsem,
             }),
+            hooks: args.hooks.clone(),
         }
+    }
+
+    /// The plan's decision about a hook, unless it is left out.
+    fn decision(&self, hook: &Hook, planned: &Decision) -> Decision {
+        if self.hooks.is_empty() || self.hooks.iter().any(|name| name == hook.name) {
+            return planned.clone();
+        }
+        Decision::Absent("left out by --hook".to_owned())
     }
 }
 
@@ -179,13 +190,13 @@ fn processors() -> u32 {
 /// # Errors
 ///
 /// When no hook at all could be attached.
-pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<HookState>, Failure> {
+pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec<HookState>, Failure> {
     let Loaded { ebpf, btf, programs } = loaded;
     let btf = &btf.take().ok_or_else(|| Failure::System("attached already".to_owned()))?;
     let mut hooks: Vec<HookState> = Vec::with_capacity(HOOKS.len());
     let mut lock: Option<BTreeMap<&'static str, HookState>> = None;
-    for (hook, decision) in HOOKS.iter().zip(&plan.decisions) {
-        let state = match decision {
+    for (hook, planned) in HOOKS.iter().zip(&plan.decisions) {
+        let state = match &allowed.decision(hook, planned) {
             _ if hook.way.is_some() => {
                 let states = lock.get_or_insert_with(|| attach_lock(ebpf, plan, btf, allowed));
                 states.remove(hook.name).unwrap_or_else(|| HookState::Absent("not tried".to_owned()))
@@ -220,19 +231,20 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: Allowed) -> Result<Vec<
 
 /// Attaches the best of the ways of telling mmap_lock's events of which everything can be attached: half a way would
 /// count releases of locks that nobody took.
-fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: Allowed) -> BTreeMap<&'static str, HookState> {
+fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: &Allowed) -> BTreeMap<&'static str, HookState> {
     let mut states = BTreeMap::new();
     let mut chosen: Option<LockWay> = None;
     for way in plan.lock_ways {
         let ruled_out = allowed.lock.is_some_and(|only| only != way);
-        let hooks = || HOOKS.iter().zip(&plan.decisions).filter(|(hook, _)| hook.way == Some(way));
+        let all = || HOOKS.iter().zip(&plan.decisions).filter(|(hook, _)| hook.way == Some(way));
+        let hooks = || all().map(|(hook, planned)| (hook, allowed.decision(hook, planned)));
         if let Some(better) = chosen {
             let reason = format!("{NOT_NEEDED}{} are attached", better.name());
             states.extend(hooks().map(|(hook, _)| (hook.name, HookState::Absent(reason.clone()))));
             continue;
         }
         let planned = hooks().find_map(|(hook, decision)| match decision {
-            Decision::Absent(reason) => Some((hook.name, reason.clone())),
+            Decision::Absent(reason) => Some((hook.name, reason)),
             Decision::Attach => None,
         });
         let mut failed =
@@ -255,7 +267,7 @@ fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: Allowed) -> BTr
         attached.iter().for_each(|(hook, _)| detach_hook(ebpf, hook));
         for (hook, decision) in hooks() {
             let own = match decision {
-                Decision::Absent(reason) => reason.clone(),
+                Decision::Absent(reason) => reason,
                 Decision::Attach if hook.name == failing || ruled_out => reason.clone(),
                 Decision::Attach => format!("{failing}{END_ABSENT}{reason}"),
             };
@@ -317,7 +329,7 @@ fn turns(name: &str) -> [String; 3] {
 }
 
 /// Tries the tiers of one hook, best first.
-fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: Allowed) -> HookState {
+fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: &Allowed) -> HookState {
     let (first, switch, tier) = match hook.kind {
         HookKind::Entry => (allowed.fentry, "fentry", Tier::F),
         HookKind::Exit => (allowed.fentry, "fexit", Tier::F),
@@ -350,7 +362,11 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: Al
 /// func_add).
 fn attach_programs(ebpf: &mut Ebpf, name: &str, hook: &Hook, plan: &Plan, btf: &Btf) -> Result<(), ProgramError> {
     let [first, again, last] = turns(name);
-    let count = if hook.kind == HookKind::Tracepoint { plan.tracepoint_programs } else { plan.function_programs };
+    let count = match hook.kind {
+        HookKind::Tracepoint => plan.tracepoint_programs,
+        _ if hook.under_spinlock => plan.spinlock_programs,
+        HookKind::Entry | HookKind::Exit => plan.function_programs,
+    };
     let mut names = match count {
         _ if ebpf.program(&last).is_none() => vec![first],
         0 | 1 => vec![first],

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::AddAssign};
 
 use probe_common::{
-    histogram::BUCKETS,
+    histogram::{BUCKETS, FIRST_BOUND_LOG2},
     series::{COUNT as SERIES, OPERATION_COUNT},
     slot::ACQUISITIONS,
 };
@@ -18,6 +18,15 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// So many durations of one length that is not beyond the first bound.
+    #[must_use]
+    pub fn of_shortest(count: u64, each_ns: u64) -> Self {
+        debug_assert!(each_ns <= 1 << FIRST_BOUND_LOG2, "in the first bucket");
+        let mut histogram = Self { sum_ns: count * each_ns, ..Self::default() };
+        histogram.buckets[0] = count;
+        histogram
+    }
+
     /// Events.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -6,6 +6,7 @@
 
 use probe_common::{
     histogram::Row,
+    series::{VMA_UNIT_LOG2, VMAS},
     slot::{MmSlot, STATE_DEAD},
 };
 use zerocopy::FromZeros as _;
@@ -60,6 +61,10 @@ impl SlotBook {
         for n in 0..counts.wait_ns.len() {
             counts.wait_ns[n] = now.wait_ns[n].wrapping_sub(last.wait_ns[n]);
             counts.hold_ns[n] = now.hold_ns[n].wrapping_sub(last.hold_ns[n]);
+        }
+        let of_one_vma = wrap(now.mprotects_of_one_vma, last.mprotects_of_one_vma);
+        if of_one_vma != 0 {
+            *counts.histograms.entry(VMAS).or_default() += &Histogram::of_shortest(of_one_vma, 1 << VMA_UNIT_LOG2);
         }
         self.idle_looks = if counts.is_empty() { self.idle_looks + 1 } else { 0 };
         self.dead_looks = if now.state == STATE_DEAD { self.dead_looks + 1 } else { 0 };
@@ -116,6 +121,14 @@ mod tests {
         let mut book = SlotBook::new();
         book.look(&slot(1, 100));
         assert_eq!(book.look(&slot(2, 4)).acquisitions[0], 4);
+    }
+
+    #[test]
+    fn mprotects_of_one_vma_are_in_the_first_bucket() {
+        let mut slot = slot(1, 0);
+        slot.mprotects_of_one_vma = 3;
+        let histogram = SlotBook::new().look(&slot).histogram(VMAS);
+        assert_eq!((histogram.buckets[0], histogram.count(), histogram.sum_ns), (3, 3, 3 * 256));
     }
 
     #[test]

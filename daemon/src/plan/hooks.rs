@@ -60,6 +60,8 @@ pub struct Hook {
     pub stands_in_for: Option<&'static str>,
     /// A beginning is of no use without its end: attached only when the hook of this name is.
     pub needs: Option<&'static str>,
+    /// Called with a spinlock held: where that keeps tasks from being preempted, so are its programs.
+    pub under_spinlock: bool,
     /// The way of telling mmap_lock's events that it is part of.
     pub way: Option<LockWay>,
     /// What cannot be told without it.
@@ -81,6 +83,11 @@ impl Hook {
 
     const fn in_way(mut self, way: LockWay) -> Self {
         self.way = Some(way);
+        self
+    }
+
+    const fn under_spinlock(mut self) -> Self {
+        self.under_spinlock = true;
         self
     }
 
@@ -107,6 +114,7 @@ const fn tracepoint(
         raw_program: Some(raw_program),
         stands_in_for: None,
         needs: None,
+        under_spinlock: false,
         way: None,
         tells,
         forms,
@@ -131,6 +139,7 @@ const fn function(
         raw_program: None,
         stands_in_for: None,
         needs: None,
+        under_spinlock: false,
         way: None,
         tells,
         forms,
@@ -491,7 +500,8 @@ pub const HOOKS: &[Hook] = &[
             field::MMU_GATHER_END,
         ],
     )
-    .needing("do_wp_page:exit"),
+    .needing("do_wp_page:exit")
+    .under_spinlock(),
     function(
         HookKind::Exit,
         "native_flush_tlb_multi:exit",
@@ -533,10 +543,10 @@ pub const HOOKS: &[Hook] = &[
     .standing_in_for("native_flush_tlb_multi")
     .needing("native_flush_tlb_others:exit"),
     function(
-        HookKind::Exit,
+        HookKind::Entry,
         "flush_tlb_func",
         "flush_tlb_func",
-        "flush_tlb_func_exit",
+        "flush_tlb_func_enter",
         "which CPU answered last when others were asked to flush",
         &[form("void *info", &[(arg::FLUSH_FUNC_INFO, 0)])],
         &[field::FLUSH_INFO_CPU],
@@ -578,6 +588,7 @@ pub const HOOKS: &[Hook] = &[
         raw_program: Some("tlb_flush_raw"),
         stands_in_for: Some("flush_tlb_mm_range"),
         needs: None,
+        under_spinlock: false,
         way: None,
         tells: "TLB flushes executed on the CPU that asked, where flush_tlb_mm_range is absent",
         forms: &[form("int, long unsigned int", &[(arg::TLB_FLUSH_REASON, 0), (arg::TLB_FLUSH_PAGES, 1)])],

@@ -107,6 +107,8 @@ pub struct Plan {
     pub function_programs: usize,
     /// The same for hooks of tracepoints.
     pub tracepoint_programs: usize,
+    /// The same for hooks of functions that are called with a spinlock held.
+    pub spinlock_programs: usize,
     /// In which ways the events of mmap_lock may be told, the best first.
     pub lock_ways: [LockWay; 2],
 }
@@ -114,6 +116,9 @@ pub struct Plan {
 /// Programs that a hook has in the kernel object. Debian's 7.3 preempts often enough that of half a million events under a
 /// storm two programs miss some hundreds, three none; 6.18 preempts functions only, and there two miss none.
 const PROGRAMS: usize = 3;
+
+/// What a spinlock is where it is none (CONFIG_PREEMPT_RT): who holds one may be preempted.
+const SLEEPING_SPINLOCK: &str = "rt_spin_lock";
 
 /// Where saved registers lie in a task's stack follows from the size of both.
 const PT_REGS: &str = "pt_regs";
@@ -150,8 +155,10 @@ fn with_wanted<T>(read: impl FnOnce(&Wanted<'_>) -> T) -> T {
         names
     };
     let members: Vec<(&str, &str)> = members::MEMBERS.iter().map(|member| (member.structure, member.path)).collect();
+    let mut functions = targets(false);
+    functions.push(SLEEPING_SPINLOCK);
     read(&Wanted {
-        functions: &targets(false),
+        functions: &functions,
         tracepoints: &targets(true),
         members: &members,
         structs: &[PT_REGS],
@@ -182,6 +189,7 @@ impl Plan {
         // Where the kernel does not tell, it may.
         let preempts = facts.preempts.unwrap_or(true);
         let preempts_tracepoints = preempts && facts.has_tracepoint_srcu.unwrap_or(true);
+        let function_programs = if preempts_tracepoints { PROGRAMS } else { 1 + usize::from(preempts) };
         Self {
             decisions,
             has_task_btf,
@@ -192,7 +200,8 @@ impl Plan {
             has_task_times: has_task_btf && has(&[field::TASK_NVCSW, field::TASK_NIVCSW, field::TASK_EXEC_RUNTIME]),
             has_batched_count: has(&[field::MM_TLB_FLUSH_BATCHED]),
             has_pending: has(&[field::MM_TLB_FLUSH_PENDING, field::MM_USERS, field::MMU_GATHER_MM]),
-            function_programs: if preempts_tracepoints { PROGRAMS } else { 1 + usize::from(preempts) },
+            function_programs,
+            spinlock_programs: if facts.functions.contains_key(SLEEPING_SPINLOCK) { function_programs } else { 1 },
             tracepoint_programs: if preempts_tracepoints { PROGRAMS } else { 1 },
             lock_ways: hooks::lock_ways(facts),
             has_cgroup: has(&[field::TASK_CGROUPS, field::CSS_SET_DFL_CGRP, field::CGROUP_KN, field::KERNFS_NODE_ID]),

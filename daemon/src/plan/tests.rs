@@ -30,6 +30,7 @@ fn facts() -> KernelFacts {
     KernelFacts {
         release: "6.12.0".to_owned(),
         version: String::new(),
+        targets: Default::default(),
         functions: own(&functions),
         tracepoints: own(&tracepoints),
         members: members.iter().map(|(name, offset)| ((*name).to_owned(), *offset)).collect(),

@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Longest wait for anything: emulated guests are slow.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// Ticks after which whatever happened is in the snapshot, an exec's naming included.
 const SETTLED: f64 = 8.0;
 

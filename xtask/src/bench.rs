@@ -1,0 +1,32 @@
+//! What things cost: `cargo xtask bench`. Each benchmark has a file of its own.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+mod guest;
+mod loads;
+mod overhead;
+mod page;
+mod watchers;
+
+/// `cargo xtask bench`.
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Instructions that the probes add to operations and programs, beside bpftrace and klockstat, in a guest that counts them
+    Overhead(overhead::OverheadArgs),
+}
+
+/// Runs it.
+pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
+    match &args.what {
+        What::Overhead(args) => overhead::main(args),
+    }
+}
