@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod failure;
+pub mod memory;
 pub mod privileges;
 pub mod run;
 pub mod terminal;

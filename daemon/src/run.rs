@@ -22,6 +22,7 @@ use crate::{
     identity::Identity,
     intake::Intake,
     kernel::name_stacks,
+    memory,
     model::{Limits, Model, ProcessFigures, Snapshot},
     plan::{self, HOOKS, HookState, NOT_NEEDED, Plan},
     privileges, terminal, web,
@@ -68,6 +69,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut intake = Intake::new(&mut loaded.ebpf)?;
     let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(&args.probes))?;
     intake.attached(loaded.programs(), monotonic_ns()?);
+    memory::give_back();
 
     let is_terminal = std::io::stdout().is_terminal();
     if is_terminal {

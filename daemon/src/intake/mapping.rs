@@ -1,37 +1,42 @@
 //! Arrays of the kernel side, mapped into this process: reading one takes no system call.
 //!
-//! The only file of the daemon with unsafe code. The memory changes while it is read: it is read and written word by
+//! With memory.rs the only file of the daemon with unsafe code. The memory changes while it is read: it is read and written word by
 //! word, atomically, and never borrowed.
 
 use std::{
+    cell::OnceCell,
     io,
     marker::PhantomData,
-    os::fd::{AsRawFd as _, BorrowedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use zerocopy::{FromBytes, IntoBytes};
 
-/// An array map of `T`, mapped.
+/// An array map of `T`, mapped piece by piece as it is looked at: what nobody uses takes none of this process's memory.
 pub(super) struct Mapping<T> {
-    start: NonNull<AtomicU64>,
+    map: OwnedFd,
+    pieces: Vec<OnceCell<Piece>>,
     bytes: usize,
     entries: u32,
     entry: PhantomData<T>,
 }
 
+/// Bytes of a piece; whole pages of any size.
+const PIECE: usize = 256 * 1024;
+
+/// A piece that is mapped.
+struct Piece {
+    start: NonNull<AtomicU64>,
+    bytes: usize,
+}
+
 // SAFETY: the mapping is valid for the life of this value from every thread, and all access to it is atomic.
-unsafe impl<T: Send> Send for Mapping<T> {}
+unsafe impl Send for Piece {}
 
-impl<T: FromBytes + IntoBytes> Mapping<T> {
-    const WORDS: usize = size_of::<T>() / 8;
-    const WHOLE: () = assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() <= 8);
-
-    /// Maps an array map of `entries` values of `T` that was made with BPF_F_MMAPABLE.
-    pub(super) fn new(map: BorrowedFd<'_>, entries: u32) -> io::Result<Self> {
-        let () = Self::WHOLE;
-        let bytes = entries as usize * size_of::<T>();
+impl Piece {
+    fn new(map: BorrowedFd<'_>, offset: usize, bytes: usize) -> io::Result<Self> {
         // SAFETY: a new mapping of a map's memory at an address of the kernel's choice; the kernel checks that the
         // map is at least so large.
         let start = unsafe {
@@ -41,20 +46,62 @@ impl<T: FromBytes + IntoBytes> Mapping<T> {
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 map.as_raw_fd(),
-                0,
+                libc::off_t::try_from(offset).map_err(io::Error::other)?,
             )
         };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { start, bytes, entries, entry: PhantomData })
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?, bytes })
+    }
+
+    fn word(&self, n: usize) -> &AtomicU64 {
+        assert!(n * 8 < self.bytes, "inside the piece");
+        // SAFETY: inside the mapping by the assertion above, and aligned as the mapping is.
+        unsafe { self.start.add(n).as_ref() }
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // SAFETY: exactly what `new` mapped, and no reference into it outlives `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+impl<T: FromBytes + IntoBytes> Mapping<T> {
+    const WORDS: usize = size_of::<T>() / 8;
+    const WHOLE: () = assert!(size_of::<T>().is_multiple_of(8) && align_of::<T>() <= 8);
+
+    /// Maps an array map of `entries` values of `T` that was made with BPF_F_MMAPABLE.
+    pub(super) fn new(map: BorrowedFd<'_>, entries: u32) -> io::Result<Self> {
+        let () = Self::WHOLE;
+        let bytes = entries as usize * size_of::<T>();
+        let pieces = (0..bytes.div_ceil(PIECE)).map(|_| OnceCell::new()).collect();
+        let mapping = Self { map: map.try_clone_to_owned()?, pieces, bytes, entries, entry: PhantomData };
+        // Whether it can be mapped at all is told now.
+        mapping.piece(0)?;
+        Ok(mapping)
+    }
+
+    fn piece(&self, n: usize) -> io::Result<&Piece> {
+        let cell = self.pieces.get(n).ok_or(io::ErrorKind::InvalidInput)?;
+        if let Some(piece) = cell.get() {
+            return Ok(piece);
+        }
+        let piece = Piece::new(self.map.as_fd(), n * PIECE, PIECE.min(self.bytes - n * PIECE))?;
+        Ok(cell.get_or_init(|| piece))
     }
 
     fn word(&self, index: u32, word: usize) -> &AtomicU64 {
         assert!(index < self.entries && word < Self::WORDS, "inside the mapping");
-        // SAFETY: inside the mapping by the assertion above, and aligned since every entry is whole words.
-        unsafe { self.start.add(index as usize * Self::WORDS + word).as_ref() }
+        let n = index as usize * Self::WORDS + word;
+        let piece = match self.piece(n * 8 / PIECE) {
+            Ok(piece) => piece,
+            // The map was mapped in part already: only this process's own bounds are left as a reason.
+            Err(error) => panic!("map a part of a table: {error}"),
+        };
+        piece.word(n % (PIECE / 8))
     }
 
     /// Entries.
@@ -99,13 +146,6 @@ impl<T: FromBytes + IntoBytes> Mapping<T> {
     }
 }
 
-impl<T> Drop for Mapping<T> {
-    fn drop(&mut self) {
-        // SAFETY: exactly what `new` mapped, and no reference into it outlives `self`.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{fs::File, os::fd::AsFd as _};
@@ -122,6 +162,24 @@ mod tests {
         assert_eq!(mapping.read(6), [0; 4]);
         assert_eq!(mapping.read_word(7, 1), 2);
         assert_eq!(mapping.len(), 8);
+    }
+
+    #[test]
+    fn an_entry_may_lie_in_two_pieces() {
+        let file: File = tempfile::tempfile().unwrap();
+        let entries = (2 * PIECE / 24) as u32;
+        file.set_len(2 * PIECE as u64).unwrap();
+        let mapping: Mapping<[u64; 3]> = Mapping::new(file.as_fd(), entries).unwrap();
+        let last = entries - 1;
+        let between = (PIECE / 24) as u32;
+        assert!(between as usize * 24 < PIECE && (between as usize + 1) * 24 > PIECE);
+        for index in [0, between, last] {
+            mapping.write(index, &[u64::from(index), 2, 3]);
+        }
+        for index in [0, between, last] {
+            assert_eq!(mapping.read(index), [u64::from(index), 2, 3]);
+        }
+        assert_eq!(mapping.read(between - 1), [0; 3]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) const PROGRAMS: &[Load] = &[
         "stress-ng --vm",
         "200 operations on 16 MiB",
         1_000_000,
-        "timed stress-ng --quiet --vm 1 --vm-bytes 16m --vm-method write64 --vm-ops 200",
+        "timed stress-ng --quiet --no-rand-seed --vm 1 --vm-bytes 16m --vm-method write64 --vm-ops 200",
     ),
 ];
 

@@ -85,7 +85,7 @@ kill -0 "$watcher" 2>/dev/null || problem "bpftrace ended"
 "#;
 
 const KLOCKSTAT_START: &str = r#"
-klockstat -d 100000 >/run/watcher.log 2>&1 &
+klockstat-libbpf -d 100000 >/run/watcher.log 2>&1 &
 watcher=$!
 sleep 30
 kill -0 "$watcher" 2>/dev/null || problem "klockstat ended"
