@@ -178,6 +178,9 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
     }
 }
 
+/// Ticks between two times that what ticks and scrapes needed for a moment is given back.
+const TRIM_TICKS: u64 = 6;
+
 impl Looker {
     /// An alert was raised or cleared.
     fn tell(&self, transition: &Transition) {
@@ -304,6 +307,9 @@ impl Looker {
         });
         self.site.snapshot.store(snapshot.clone());
         self.site.ticked(now);
+        if self.ticks.is_multiple_of(TRIM_TICKS) {
+            memory::give_back();
+        }
         snapshot
     }
 }

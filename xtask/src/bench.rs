@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+mod daemon;
 mod guest;
 mod loads;
 mod overhead;
@@ -22,11 +23,14 @@ pub(crate) struct BenchArgs {
 enum What {
     /// Instructions that the probes add to operations and programs, beside bpftrace and klockstat, in a guest that counts them
     Overhead(overhead::OverheadArgs),
+    /// Memory, processor time, scrapes and start of the daemon on this host
+    Daemon(daemon::DaemonArgs),
 }
 
 /// Runs it.
 pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
     match &args.what {
         What::Overhead(args) => overhead::main(args),
+        What::Daemon(args) => daemon::main(args),
     }
 }

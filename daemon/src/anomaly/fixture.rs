@@ -31,7 +31,9 @@ pub(super) fn histogram(series: u32, duration: Duration, count: u64) -> Counts {
     let bucket = (0..BUCKETS - 1).find(|&n| ns <= 1 << (FIRST_BOUND_LOG2 as usize + n)).unwrap_or(BUCKETS - 1);
     let mut histogram = Histogram { sum_ns: ns * count, ..Histogram::default() };
     histogram.buckets[bucket] = count;
-    Counts { histograms: [(series, histogram)].into(), ..Counts::default() }
+    let mut counts = Counts::default();
+    counts.add_histogram(series, &histogram);
+    counts
 }
 
 pub(super) fn record(series: u32) -> Record {

@@ -47,7 +47,7 @@ fn each_subject(snapshot: &Snapshot, mut tell: impl FnMut(&Subject, &Counts)) {
 fn histograms(snapshot: &Snapshot, first: u32, names: &[&str], extra: &[&str], sink: Sink<'_>) {
     each_subject(snapshot, |subject, counts| {
         for (n, name) in names.iter().enumerate() {
-            if let Some(histogram) = counts.histograms.get(&(first + n as u32)) {
+            if let Some(histogram) = counts.known_histogram(first + n as u32) {
                 let mut labels = vec![subject.comm.as_str(), subject.cgroup.as_str(), name];
                 labels.extend(extra);
                 sink(&labels, Value::Histogram(histogram));
@@ -86,7 +86,7 @@ fn one_counter(
 /// A histogram without labels of its own; one without an event is left out.
 fn one_histogram(snapshot: &Snapshot, series: u32, value: impl Fn(&Histogram) -> Value<'_>, sink: Sink<'_>) {
     each_subject(snapshot, |subject, counts| {
-        if let Some(histogram) = counts.histograms.get(&series) {
+        if let Some(histogram) = counts.known_histogram(series) {
             sink(&[&subject.comm, &subject.cgroup], value(histogram));
         }
     });

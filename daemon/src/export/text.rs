@@ -193,7 +193,7 @@ mod tests {
         histogram.buckets[0] = 2;
         histogram.buckets[2] = 1;
         let mut counts = Counts { flushes: [3, 0, 1], ..Counts::default() };
-        counts.histograms.insert(probe_common::series::OUTER, histogram);
+        counts.add_histogram(probe_common::series::OUTER, &histogram);
         let subject = Subject { comm: comm.to_owned(), cgroup: "/a".to_owned() };
         Arc::new(Snapshot {
             subjects: [(subject, counts)].into(),

@@ -43,6 +43,10 @@ impl AddAssign<&Self> for Histogram {
     }
 }
 
+/// Histograms in the order of their series: few in each of thousands of [`Counts`], where a tree's nodes would be too large.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histograms(Vec<(u32, Histogram)>);
+
 /// Everything counted, as a sum over some time and some mms.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -88,8 +92,8 @@ pub struct Counts {
     pub wait_ns: [u64; OPERATION_COUNT],
     /// Holds of mmap_lock by operation, nanoseconds.
     pub hold_ns: [u64; OPERATION_COUNT],
-    /// Histograms by series; only those with an event.
-    pub histograms: BTreeMap<u32, Histogram>,
+    /// Histograms by series, only those with an event.
+    pub histograms: Histograms,
     /// Failed userfaultfd ioctls by request and errno.
     pub errors: BTreeMap<(u16, u16), u64>,
 }
@@ -102,7 +106,7 @@ impl Counts {
             + self.flushes.iter().sum::<u64>()
             + self.windows_opened
             + self.faults_begun
-            + self.histograms.values().map(Histogram::count).sum::<u64>()
+            + self.histograms.0.iter().map(|(_, histogram)| histogram.count()).sum::<u64>()
     }
 
     /// Whether nothing happened.
@@ -111,11 +115,30 @@ impl Counts {
         *self == Self::default()
     }
 
+    /// The histogram of a series, if anything was counted in it.
+    #[must_use]
+    pub fn known_histogram(&self, series: u32) -> Option<&Histogram> {
+        debug_assert!((series as usize) < SERIES, "a series of the table");
+        let at = self.histograms.0.binary_search_by_key(&series, |(series, _)| *series).ok()?;
+        Some(&self.histograms.0[at].1)
+    }
+
     /// The histogram of a series; empty where nothing was counted.
     #[must_use]
     pub fn histogram(&self, series: u32) -> Histogram {
-        debug_assert!((series as usize) < SERIES, "a series of the table");
-        self.histograms.get(&series).copied().unwrap_or_default()
+        self.known_histogram(series).copied().unwrap_or_default()
+    }
+
+    /// Adds to the histogram of a series.
+    pub fn add_histogram(&mut self, series: u32, histogram: &Histogram) {
+        match self.histograms.0.binary_search_by_key(&series, |(series, _)| *series) {
+            Ok(at) => self.histograms.0[at].1 += histogram,
+            Err(at) => {
+                // There are thousands of these, most with one to four series.
+                self.histograms.0.reserve_exact(1);
+                self.histograms.0.insert(at, (series, *histogram));
+            }
+        }
     }
 }
 
@@ -147,8 +170,8 @@ impl AddAssign<&Self> for Counts {
         self.windows_closed += other.windows_closed;
         self.faults_begun += other.faults_begun;
         self.faults_ended += other.faults_ended;
-        for (series, histogram) in &other.histograms {
-            *self.histograms.entry(*series).or_default() += histogram;
+        for (series, histogram) in &other.histograms.0 {
+            self.add_histogram(*series, histogram);
         }
         for (key, count) in &other.errors {
             *self.errors.entry(*key).or_default() += count;

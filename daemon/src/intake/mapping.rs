@@ -84,6 +84,11 @@ impl<T: FromBytes + IntoBytes> Mapping<T> {
         Ok(mapping)
     }
 
+    /// Gives the pieces up until they are looked at again: their memory is the map's, but counts as this process's too.
+    pub(super) fn unmap(&mut self) {
+        self.pieces.iter_mut().for_each(|piece| drop(piece.take()));
+    }
+
     fn piece(&self, n: usize) -> io::Result<&Piece> {
         let cell = self.pieces.get(n).ok_or(io::ErrorKind::InvalidInput)?;
         if let Some(piece) = cell.get() {
@@ -169,7 +174,7 @@ mod tests {
         let file: File = tempfile::tempfile().unwrap();
         let entries = (2 * PIECE / 24) as u32;
         file.set_len(2 * PIECE as u64).unwrap();
-        let mapping: Mapping<[u64; 3]> = Mapping::new(file.as_fd(), entries).unwrap();
+        let mut mapping: Mapping<[u64; 3]> = Mapping::new(file.as_fd(), entries).unwrap();
         let last = entries - 1;
         let between = (PIECE / 24) as u32;
         assert!(between as usize * 24 < PIECE && (between as usize + 1) * 24 > PIECE);
@@ -180,6 +185,8 @@ mod tests {
             assert_eq!(mapping.read(index), [u64::from(index), 2, 3]);
         }
         assert_eq!(mapping.read(between - 1), [0; 3]);
+        mapping.unmap();
+        assert_eq!(mapping.read(between), [u64::from(between), 2, 3]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use probe_common::{
 };
 use zerocopy::{FromBytes as _, FromZeros as _};
 
-pub use counts::{Counts, Histogram};
+pub use counts::{Counts, Histogram, Histograms};
 pub use programs::ProgramFigures;
 
 use crate::failure::Failure;
@@ -254,7 +254,7 @@ impl Intake {
         if let Err(error) = self.hand_out() {
             tracing::warn!(%error, "cannot hand out table entries");
         }
-        Observation {
+        let observation = Observation {
             mms,
             lost: (0..lost::COUNT as u32).map(|reason| self.lost.read(reason)).collect(),
             pending_mismatches: self.lost.read(lost::PENDING_MISMATCH),
@@ -262,7 +262,11 @@ impl Intake {
             programs: programs::read(Path::new("/proc/self/fdinfo"), &self.programs),
             blocked_ns: (0..BLOCKED).map(|n| self.blocked_ns.read(n)).collect(),
             records,
-        }
+        };
+        self.slots.unmap();
+        self.rows.unmap();
+        self.tasks.unmap();
+        observation
     }
 
     /// What was added to the plain counters, by slot, and the slots whose mm is gone for good.
@@ -272,18 +276,23 @@ impl Intake {
         self.slots_in_use = 0;
         self.slot_books.resize_with(self.next_slot as usize, SlotBook::new);
         for index in 0..self.next_slot {
+            let book = &mut self.slot_books[index as usize];
+            book.is_told = false;
             if index != 0 && (self.slots.read_word(index, STATE_WORD) >> 32) as u32 == STATE_FREE {
                 continue;
             }
             self.slots_in_use += 1;
             let slot = self.slots.read(index);
-            let book = &mut self.slot_books[index as usize];
             if slot.state == STATE_EXEC && book.exec_looks < EXEC_LOOKS {
                 // An exec has yet to give the process its name; what it did so far is told with it.
                 book.exec_looks += 1;
                 continue;
             }
-            added.insert(index, book.look(&slot));
+            book.is_told = true;
+            let counts = book.look(&slot);
+            if !counts.is_empty() {
+                added.insert(index, counts);
+            }
             if book.dead_looks >= DEAD_LOOKS {
                 dead.push(index);
             } else if index != 0
@@ -385,15 +394,13 @@ impl Intake {
             }
             in_use += 1;
             let row = self.rows.read(index);
-            let Some(counts) = counts.get_mut(&row.slot) else { continue };
+            let Some(book) = self.slot_books.get_mut(row.slot as usize).filter(|book| book.is_told) else { continue };
             let last = &mut self.row_books[index as usize];
             let histogram = tables::row_difference(&row, last);
             *last = row;
             if histogram != Histogram::default() {
-                *counts.histograms.entry(row.series - 1).or_default() += &histogram;
-                if let Some(book) = self.slot_books.get_mut(row.slot as usize) {
-                    book.idle_looks = 0;
-                }
+                counts.entry(row.slot).or_default().add_histogram(row.series - 1, &histogram);
+                book.idle_looks = 0;
             }
         }
         self.rows_in_use = in_use;
@@ -402,23 +409,30 @@ impl Intake {
     fn look_at_errors(&mut self, counts: &mut BTreeMap<u32, Counts>) {
         for (key, total) in self.errors.iter().filter_map(Result::ok) {
             let parts = error_key(&key);
-            let Some(counts) = counts.get_mut(&parts.slot) else { continue };
+            if !self.slot_books.get(parts.slot as usize).is_some_and(|book| book.is_told) {
+                continue;
+            }
             let last = self.error_books.entry(key).or_default();
             let added = total.wrapping_sub(*last);
             *last = total;
             if added != 0 {
-                *counts.errors.entry((parts.ioctl, parts.errno)).or_default() += added;
+                *counts.entry(parts.slot).or_default().errors.entry((parts.ioctl, parts.errno)).or_default() += added;
             }
         }
     }
 
     /// Puts names to what was counted. Own activity is left out.
-    fn name(&self, counts: BTreeMap<u32, Counts>) -> Vec<MmObservation> {
+    fn name(&self, mut counts: BTreeMap<u32, Counts>) -> Vec<MmObservation> {
         let faults = self.faults_in_flight();
         let batches = self.batches.oldest(&self.slots);
+        // What has something open is told though nothing was added.
+        for index in faults.keys().chain(batches.keys()) {
+            if self.slot_books.get(*index as usize).is_some_and(|book| book.is_told) {
+                counts.entry(*index).or_default();
+            }
+        }
         counts
             .into_iter()
-            .filter(|(index, counts)| !counts.is_empty() || faults.contains_key(index) || batches.contains_key(index))
             .filter_map(|(index, counts)| {
                 if index == 0 {
                     return Some(MmObservation {

@@ -6,16 +6,60 @@
 
 use probe_common::{
     histogram::Row,
-    series::{VMA_UNIT_LOG2, VMAS},
-    slot::{MmSlot, STATE_DEAD},
+    series::{OPERATION_COUNT, VMA_UNIT_LOG2, VMAS},
+    slot::{ACQUISITIONS, MmSlot, STATE_DEAD},
 };
-use zerocopy::FromZeros as _;
 
 use super::{Counts, Histogram};
 
+/// The counters of a slot, and whose it is.
+macro_rules! tallies {
+    ($($field:ident: $type:ty,)*) => {
+        /// What is kept of a slot from one look to the next: there may be thousands.
+        #[derive(Clone, Copy, Default)]
+        struct Tallies {
+            $($field: $type,)*
+        }
+
+        impl Tallies {
+            fn of(slot: &MmSlot) -> Self {
+                Self { $($field: slot.$field,)* }
+            }
+        }
+    };
+}
+
+tallies! {
+    born_ns: u64,
+    flush_pages: u64,
+    downgrade_ns: u64,
+    wait_ns: [u64; OPERATION_COUNT],
+    hold_ns: [u64; OPERATION_COUNT],
+    acquisitions: [u32; ACQUISITIONS],
+    flushes: [u32; 3],
+    windows_opened: u32,
+    windows_closed: u32,
+    faults_begun: u32,
+    faults_ended: u32,
+    forced: [u32; 2],
+    escalated: [u32; 4],
+    stale_writes: [u32; 3],
+    cycles: [u32; 2],
+    generations: [u32; 2],
+    changes: u32,
+    refaults: u32,
+    mprotects_of_one_vma: u32,
+    shootdowns: u32,
+    shootdown_cpus: u32,
+    waits_begun: u32,
+    waits_ended: u32,
+}
+
 /// What the last look saw of one slot.
 pub(super) struct SlotBook {
-    last: MmSlot,
+    last: Tallies,
+    /// Whether the last look told what it saw; not of a slot that waits for a name.
+    pub(super) is_told: bool,
     /// Looks since the mm was found dead.
     pub(super) dead_looks: u32,
     /// Looks since something was counted.
@@ -26,13 +70,13 @@ pub(super) struct SlotBook {
 
 impl SlotBook {
     pub(super) fn new() -> Self {
-        Self { last: MmSlot::new_zeroed(), dead_looks: 0, idle_looks: 0, exec_looks: 0 }
+        Self { last: Tallies::default(), is_told: false, dead_looks: 0, idle_looks: 0, exec_looks: 0 }
     }
 
     /// What was added since the last look, and the new state of the book.
     pub(super) fn look(&mut self, now: &MmSlot) -> Counts {
         if self.last.born_ns != now.born_ns {
-            *self = Self::new();
+            *self = Self { is_told: self.is_told, ..Self::new() };
         }
         let last = &self.last;
         let wrap = |now: u32, last: u32| u64::from(now.wrapping_sub(last));
@@ -64,11 +108,11 @@ impl SlotBook {
         }
         let of_one_vma = wrap(now.mprotects_of_one_vma, last.mprotects_of_one_vma);
         if of_one_vma != 0 {
-            *counts.histograms.entry(VMAS).or_default() += &Histogram::of_shortest(of_one_vma, 1 << VMA_UNIT_LOG2);
+            counts.add_histogram(VMAS, &Histogram::of_shortest(of_one_vma, 1 << VMA_UNIT_LOG2));
         }
         self.idle_looks = if counts.is_empty() { self.idle_looks + 1 } else { 0 };
         self.dead_looks = if now.state == STATE_DEAD { self.dead_looks + 1 } else { 0 };
-        self.last = *now;
+        self.last = Tallies::of(now);
         counts
     }
 }
@@ -89,6 +133,7 @@ pub(super) fn row_difference(now: &Row, last: &Row) -> Histogram {
 #[cfg(test)]
 mod tests {
     use probe_common::slot::STATE_NAMED;
+    use zerocopy::FromZeros as _;
 
     use super::*;
 

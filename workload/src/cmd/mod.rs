@@ -5,6 +5,7 @@ mod dontneed;
 mod flip;
 mod forkexec;
 mod getppid;
+mod live;
 mod lock_hold;
 mod lock_readers;
 mod lock_writers;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Flip(flip::Args),
     /// Children that work in this very address space
     Share(share::Args),
+    /// Processes that stay alive and do a little
+    Live(live::Args),
     /// Children that exec this program's noop
     Forkexec(forkexec::Args),
     /// Nothing: the baseline of a process
@@ -92,6 +95,7 @@ impl Command {
             Self::LockWriters(_) => "lock-writers",
             Self::Flip(_) => "flip",
             Self::Share(_) => "share",
+            Self::Live(_) => "live",
             Self::Forkexec(_) => "forkexec",
             Self::Noop => "noop",
             Self::Getppid(_) => "getppid",
@@ -122,6 +126,7 @@ impl Command {
             Self::LockWriters(args) => args.run(setup),
             Self::Flip(args) => args.run(setup),
             Self::Share(args) => args.run(setup),
+            Self::Live(args) => args.run(setup),
             Self::Forkexec(args) => {
                 setup.done()?;
                 args.run(comm)
@@ -171,6 +176,7 @@ mod tests {
             &["", "lock-readers", "--ops", "1"],
             &["", "lock-writers", "--ops", "1"],
             &["", "flip", "--cycles", "1"],
+            &["", "live", "--processes", "1", "--seconds", "1"],
             &["", "forkexec", "--count", "1"],
         ] {
             let line = <Line as clap::Parser>::try_parse_from(words).unwrap();
