@@ -13,6 +13,7 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
     ("probe-ebpf/src/kernel.rs", "the one reader of kernel memory"),
     ("probe-ebpf/src/maps.rs", "map values by pointer"),
     ("daemon/src/intake/mapping.rs", "slots mapped from the kernel"),
+    ("daemon/src/memory.rs", "the C library's own memory"),
     ("workload/", "system calls that std does not have"),
     ("daemon/tests/live/huge.rs", "memory of a test's own"),
 ];
