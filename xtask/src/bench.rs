@@ -10,6 +10,7 @@ mod guest;
 mod loads;
 mod overhead;
 mod page;
+mod path;
 mod watchers;
 
 /// `cargo xtask bench`.
@@ -23,6 +24,8 @@ pub(crate) struct BenchArgs {
 enum What {
     /// Instructions that the probes add to operations and programs, beside bpftrace and klockstat, in a guest that counts them
     Overhead(overhead::OverheadArgs),
+    /// Instructions of each program in one cycle of mprotect
+    Path(path::PathArgs),
     /// Memory, processor time, scrapes and start of the daemon on this host
     Daemon(daemon::DaemonArgs),
 }
@@ -31,6 +34,7 @@ enum What {
 pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
     match &args.what {
         What::Overhead(args) => overhead::main(args),
+        What::Path(args) => path::main(args),
         What::Daemon(args) => daemon::main(args),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitCode, Stdio};
 use std::sync::mpsc;
@@ -175,6 +176,8 @@ pub(crate) struct Guest {
     pub(crate) label: Option<String>,
     /// Whether what it prints is for us alone.
     pub(crate) quiet: bool,
+    /// A file for the emulator's log of the code at these addresses: each block's instructions, and each block that is run.
+    pub(crate) code_log: Option<(PathBuf, Range<u64>)>,
 }
 
 /// How a guest ended.
@@ -273,6 +276,7 @@ impl Guest {
             timeout: Duration::from_secs(600),
             label: None,
             quiet: false,
+            code_log: None,
         }
     }
 
@@ -375,6 +379,10 @@ impl Guest {
         if self.icount {
             // sleep=off: idle time passes at once instead of in real time.
             command.args(["-icount", "shift=0,sleep=off"]);
+        }
+        if let Some((file, code)) = &self.code_log {
+            command.args(["-d", "exec,in_asm,nochain", "-dfilter"]);
+            command.arg(format!("{:#x}+{:#x}", code.start, code.end - code.start)).arg("-D").arg(file);
         }
         if let Some(image) = &self.root {
             command
