@@ -5,36 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use probe_common::event::Record;
 
 use super::{
-    Class, Severity, Transition,
-    class::{CLASSES, Raise},
+    class::CLASSES,
+    kinds::{Class, EVIDENCE, Finding, Raise, Severity, Transition},
 };
 use crate::{config, identity::Subject};
-
-/// Records that an alert carries at most.
-pub(super) const EVIDENCE: usize = 4;
-
-/// A rule that holds at one look.
-#[derive(Clone, Debug)]
-pub(super) struct Finding {
-    pub(super) class: Class,
-    pub(super) severity: Severity,
-    /// Whom it is about; none for the host.
-    pub(super) subject: Option<Subject>,
-    /// Which of several alerts of one class and subject.
-    pub(super) about: &'static str,
-    pub(super) raise: Raise,
-    /// Of several about the same, the heaviest is told.
-    pub(super) weight: u64,
-    pub(super) text: String,
-    pub(super) evidence: Vec<Record>,
-}
-
-impl Finding {
-    pub(super) fn new(class: Class, severity: Severity, subject: Option<Subject>, weight: u64, text: String) -> Self {
-        debug_assert!(class.severities().contains(&severity), "a severity of the table");
-        Self { class, severity, subject, about: "", raise: class.entry().raise, weight, text, evidence: Vec::new() }
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -98,6 +72,7 @@ impl Alerts {
         let mut transitions = Vec::new();
         let mut found: BTreeMap<Key, Finding> = BTreeMap::new();
         for finding in findings {
+            debug_assert!(finding.class.severities().contains(&finding.severity), "a severity of the table");
             let Finding { severity, class, ref subject, about, .. } = finding;
             let key = Key { severity, class, subject: subject.clone(), about };
             match found.get_mut(&key) {
@@ -134,7 +109,7 @@ impl Alerts {
         let alert = self.kept.entry(key.clone()).or_insert(Alert {
             looks: 0,
             held: now,
-            raise: finding.raise,
+            raise: finding.raise.unwrap_or(key.class.entry().raise),
             is_active: false,
             text: String::new(),
         });

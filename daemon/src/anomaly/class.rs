@@ -1,76 +1,15 @@
 //! The table of classes: name, severities, when an alert is raised, the hooks without which a class is not judged, the words
 //! of its hazards, and its rule. docs/anomalies.md is held to it.
 
-use serde::Deserialize;
-
-use super::{Context, Found, Memory, flush, host, lock, pages, stale, userfault};
+use super::{
+    flush, host,
+    kinds::{Class, Counted, Found, Raise, Severity},
+    lock,
+    look::Context,
+    memory::Memory,
+    pages, stale, userfault,
+};
 use crate::plan::{self, HookState};
-
-/// How much an alert matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// Good to know; nobody has to act.
-    Info,
-    /// Something is slow, lost or wasted.
-    Warning,
-    /// Memory was corrupted, or a process hangs.
-    Critical,
-}
-
-impl Severity {
-    /// The `severity` label.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
-}
-
-/// A class of hazards or anomalies.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "docs/anomalies.md has a section on each, and is held to the table")]
-pub enum Class {
-    StaleWriteOverlap,
-    UnwarrantedFlushStorm,
-    LongWindow,
-    NestedWindow,
-    FlushEscalation,
-    PteCycleUnflushed,
-    LockConvoy,
-    ProtectionFlipFlop,
-    UffdSlow,
-    UffdStuck,
-    UffdRefault,
-    UffdErrorStorm,
-    ShootdownStraggler,
-    ReclaimStale,
-    VersionExposed,
-    Blind,
-}
-
-/// When the alert of a rule that holds is raised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Raise {
-    /// At the first look.
-    AtOnce,
-    /// After `raise_looks` looks one after the other: for rates.
-    InARow,
-    /// After `raise_looks` looks with no pause of `clear_after` between: for single events.
-    Again,
-}
-
-/// What a hazard of a class is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counted {
-    /// An event: counted by the rule.
-    Event,
-    /// A time for which the rule holds: counted when its alert is raised.
-    Episode,
-}
 
 /// All that is fixed about a class.
 pub(super) struct Entry {

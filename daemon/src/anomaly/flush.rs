@@ -10,9 +10,14 @@ use probe_common::{
     },
 };
 
-use super::{Class, Context, Finding, Found, Memory, Severity::Warning, longer, text};
+use super::{
+    kinds::{Class, Finding, Found, Severity::Warning},
+    look::{Context, longer},
+    memory::Memory,
+    text,
+};
 use crate::{
-    anomaly::{MmLook, alerts::EVIDENCE},
+    anomaly::{kinds::EVIDENCE, look::MmLook},
     config,
 };
 

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::Class;
+use super::kinds::Class;
 use crate::{config::Config, identity::Subject};
 
 /// One total.

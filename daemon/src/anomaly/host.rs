@@ -5,9 +5,12 @@ use std::fmt::Write as _;
 use probe_common::lost::{self, REASONS};
 
 use super::{
-    Class, Context, Finding, Found,
-    Severity::{Info, Warning},
-    class::Raise,
+    kinds::{
+        Class, Finding, Found, Raise,
+        Severity::{Info, Warning},
+    },
+    look::Context,
+    memory::Memory,
     releases,
 };
 use crate::plan::{self, HOOKS, HookState, NOT_NEEDED};
@@ -15,15 +18,7 @@ use crate::plan::{self, HOOKS, HookState, NOT_NEEDED};
 /// Why mmscope is blind to something.
 pub(super) const CAUSES: [&str; 4] = ["hooks", "lost", "misses", "mismatch"];
 
-/// What is remembered from the last look.
-#[derive(Default)]
-pub(super) struct Memory {
-    /// Texts that never change, once they were made.
-    version: Option<Option<String>>,
-    hooks: Option<Option<String>>,
-}
-
-pub(super) fn version_exposed(context: &Context<'_>, memory: &mut super::Memory, found: &mut Found) {
+pub(super) fn version_exposed(context: &Context<'_>, memory: &mut Memory, found: &mut Found) {
     let text = memory.host.version.get_or_insert_with(|| {
         let ((major, minor, patch), fixes) = releases::lacking(&context.host.release, &context.host.version)?;
         let whats: Vec<&str> = fixes.iter().map(|fix| fix.what).collect();
@@ -55,10 +50,10 @@ const NO_BLINDNESS: &[u32] = &[
     lost::RANGE_BEYOND,
 ];
 
-pub(super) fn blind(context: &Context<'_>, memory: &mut super::Memory, found: &mut Found) {
+pub(super) fn blind(context: &Context<'_>, memory: &mut Memory, found: &mut Found) {
     let mut find = |about, severity, raise, count: u64, text| {
         let finding = Finding::new(Class::Blind, severity, None, count, text);
-        found.findings.push(Finding { about, raise, ..finding });
+        found.findings.push(Finding { about, raise: Some(raise), ..finding });
     };
     let look = context.look;
 

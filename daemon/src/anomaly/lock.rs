@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use probe_common::series::HOLD;
 
-use super::{Class, Context, Finding, Found, Memory, Severity::Warning, text};
+use super::{
+    kinds::{Class, Finding, Found, Severity::Warning},
+    look::Context,
+    memory::Memory,
+    text,
+};
 
 /// How the lock was held.
 pub(super) const MODES: [&str; 2] = ["read", "write"];

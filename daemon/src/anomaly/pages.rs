@@ -3,8 +3,12 @@
 use probe_common::series::{OUTER, PATH_MPROTECT};
 
 use super::{
-    Class, Context, Finding, Found, Memory,
-    Severity::{Info, Warning},
+    kinds::{
+        Class, Finding, Found,
+        Severity::{Info, Warning},
+    },
+    look::Context,
+    memory::Memory,
     text,
 };
 

@@ -12,8 +12,12 @@ use probe_common::{
 };
 
 use super::{
-    Class, Context, Finding, Found,
-    Severity::{Critical, Warning},
+    kinds::{
+        Class, Finding, Found,
+        Severity::{Critical, Warning},
+    },
+    look::Context,
+    memory::{Memory, Unpaired},
     text,
 };
 use crate::identity::Subject;
@@ -24,22 +28,7 @@ const VM_UFFD_WP: u64 = 0x1000;
 /// Records of either kind that wait for the other.
 const WAITING: usize = 64;
 
-/// What is remembered from the last look.
-#[derive(Default)]
-pub(super) struct Memory {
-    writes: Vec<(Subject, Record)>,
-    windows: Vec<Record>,
-    /// Exposed writes counted without a record, and records that came before they were counted.
-    unpaired: BTreeMap<Subject, Unpaired>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Unpaired {
-    counted: u64,
-    recorded: u64,
-}
-
-pub(super) fn stale_write_overlap(context: &Context<'_>, memory: &mut super::Memory, found: &mut Found) {
+pub(super) fn stale_write_overlap(context: &Context<'_>, memory: &mut Memory, found: &mut Found) {
     let memory = &mut memory.stale;
     let look = context.look;
     let mut exposed: BTreeMap<Subject, Unpaired> = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{
     Anomalies, Class, Host, Look, MmLook,
     fixture::{histogram, mm},
-    longer,
+    look::longer,
 };
 use crate::{
     config::{self, Config},
@@ -133,9 +133,9 @@ fn the_page_is_the_table() {
         };
         lines.push(format!("- Hazards: {counted}"));
         let raised = match entry.raise {
-            super::class::Raise::AtOnce => "at once",
-            super::class::Raise::InARow => "after looks in a row",
-            super::class::Raise::Again => "when it comes again",
+            super::kinds::Raise::AtOnce => "at once",
+            super::kinds::Raise::InARow => "after looks in a row",
+            super::kinds::Raise::Again => "when it comes again",
         };
         lines.push(format!("- Raised: {raised}."));
         for line in lines {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use probe_common::{event::Record, series::OPERATIONS};
 
-use super::MmLook;
+use super::look::MmLook;
 use crate::identity::{Subject, printable};
 
 /// A duration from nanoseconds.

@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use probe_common::series::{FAULT, FAULT_REASONS, IOCTLS};
 
 use super::{
-    Class, Context, Finding, Found, Memory,
-    Severity::{Critical, Warning},
-    longer, text,
+    kinds::{
+        Class, Finding, Found,
+        Severity::{Critical, Warning},
+    },
+    look::{Context, longer},
+    memory::Memory,
+    text,
 };
 use crate::intake::Histogram;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Record, duration};
-use crate::anomaly::Class;
+use crate::anomaly::kinds::Class;
 
 /// A value that can be shown as the configuration file has it.
 trait Shown: PartialOrd {

@@ -1,0 +1,132 @@
+//! The words of this room: classes, severities, what a rule finds, what becomes of it. Knows no rule.
+
+use probe_common::event::Record;
+use serde::Deserialize;
+
+use crate::identity::Subject;
+
+/// How much an alert matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Good to know; nobody has to act.
+    Info,
+    /// Something is slow, lost or wasted.
+    Warning,
+    /// Memory was corrupted, or a process hangs.
+    Critical,
+}
+
+impl Severity {
+    /// The `severity` label.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A class of hazards or anomalies.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "docs/anomalies.md has a section on each, and is held to the table")]
+pub enum Class {
+    StaleWriteOverlap,
+    UnwarrantedFlushStorm,
+    LongWindow,
+    NestedWindow,
+    FlushEscalation,
+    PteCycleUnflushed,
+    LockConvoy,
+    ProtectionFlipFlop,
+    UffdSlow,
+    UffdStuck,
+    UffdRefault,
+    UffdErrorStorm,
+    ShootdownStraggler,
+    ReclaimStale,
+    VersionExposed,
+    Blind,
+}
+
+/// When the alert of a rule that holds is raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Raise {
+    /// At the first look.
+    AtOnce,
+    /// After `raise_looks` looks one after the other: for rates.
+    InARow,
+    /// After `raise_looks` looks with no pause of `clear_after` between: for single events.
+    Again,
+}
+
+/// What a hazard of a class is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// An event: counted by the rule.
+    Event,
+    /// A time for which the rule holds: counted when its alert is raised.
+    Episode,
+}
+
+/// Records that an alert carries at most.
+pub(super) const EVIDENCE: usize = 4;
+
+/// A rule that holds at one look.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    pub(super) class: Class,
+    pub(super) severity: Severity,
+    /// Whom it is about; none for the host.
+    pub(super) subject: Option<Subject>,
+    /// Which of several alerts of one class and subject.
+    pub(super) about: &'static str,
+    /// When its alert is raised, if not as its class has it.
+    pub(super) raise: Option<Raise>,
+    /// Of several about the same, the heaviest is told.
+    pub(super) weight: u64,
+    pub(super) text: String,
+    pub(super) evidence: Vec<Record>,
+}
+
+impl Finding {
+    pub(super) fn new(class: Class, severity: Severity, subject: Option<Subject>, weight: u64, text: String) -> Self {
+        Self { class, severity, subject, about: "", raise: None, weight, text, evidence: Vec::new() }
+    }
+}
+
+/// What rules found at one look.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) findings: Vec<Finding>,
+    pub(super) hazards: Vec<(Option<Subject>, Class, &'static str, u64)>,
+}
+
+impl Found {
+    pub(super) fn hazards(&mut self, subject: Option<&Subject>, class: Class, outcome: &'static str, count: u64) {
+        if count > 0 {
+            self.hazards.push((subject.cloned(), class, outcome, count));
+        }
+    }
+}
+
+/// An alert was raised or cleared.
+#[derive(Clone, Debug)]
+pub struct Transition {
+    /// Class.
+    pub class: Class,
+    /// Severity.
+    pub severity: Severity,
+    /// Whom it is about; none for the host.
+    pub subject: Option<Subject>,
+    /// Tells alerts apart that have all else in common: an ioctl, a cause. With the three above, the alert's identity.
+    pub about: &'static str,
+    /// Raised, or cleared.
+    pub is_active: bool,
+    /// What was seen, with figures and bound, and what to do.
+    pub text: String,
+    /// Records of it, where there are any; a few at most.
+    pub evidence: Vec<Record>,
+}
