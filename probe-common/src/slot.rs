@@ -155,7 +155,7 @@ pub struct MmSlot {
     pub downgrade_ns: u64,
     /// When a userfaultfd of this mm was last asked for something, CLOCK_MONOTONIC nanoseconds.
     pub uffd_ioctl_ns: u64,
-    /// Entries of the task table that have a window open on this mm, plus one; zero while unused.
+    /// Entries of the task table that have, or had last, a window open on this mm, plus one; zero while unused.
     pub open_windows: [u32; WINDOW_PLACES],
     /// Pages of the last userfaults.
     pub fault_pages: [u64; FAULT_PLACES],

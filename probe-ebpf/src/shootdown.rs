@@ -89,7 +89,7 @@ pub(crate) fn end(ctx: *mut c_void) {
     }
 }
 
-/// This CPU has flushed because another one had asked.
+/// This CPU is about to flush because another one has asked.
 #[inline(always)]
 pub(crate) fn answered(asked_by: u32) {
     let cpu = current_cpu();

@@ -1,6 +1,6 @@
 //! What programs are attached to, as the running kernel's BTF numbers it.
 
-use super::Btf;
+use super::btf::{Btf, KIND_FUNC, KIND_FWD, KIND_TYPEDEF};
 
 /// Types by which functions and tracepoints are named when a program is attached to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,10 +15,6 @@ struct Target {
     kind: u32,
     name: String,
 }
-
-const KIND_FWD: u32 = 7;
-const KIND_TYPEDEF: u32 = 8;
-const KIND_FUNC: u32 = 12;
 
 impl Targets {
     pub(super) fn find(btf: &Btf<'_>, functions: &[&str], tracepoints: &[&str]) -> Self {

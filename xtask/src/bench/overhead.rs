@@ -99,7 +99,6 @@ fn table(rows: &[Row<'_>], loads: &[Load], digits: usize) -> String {
     let names: Vec<&str> = loads.iter().map(|load| load.name).collect();
     let mut text = format!("| watched by | {} |\n|{}\n", names.join(" | "), "---|".repeat(names.len() + 1));
     let Some(nobody) = rows.first() else { return text };
-    let added = |row: &Row<'_>, n: usize| Some(row.each[n]? - nobody.each[n]?);
     let of_mmscope = rows.iter().find(|row| row.watcher.name == watchers::MMSCOPE);
     for (number, row) in rows.iter().enumerate() {
         let is_other = !row.watcher.is_part && row.watcher.name != watchers::MMSCOPE;
@@ -108,8 +107,11 @@ fn table(rows: &[Row<'_>], loads: &[Load], digits: usize) -> String {
             if number == 0 {
                 return format!("{each:.digits$}");
             }
-            let Some(added) = added(row, n) else { return "-".to_owned() };
-            let ratio = of_mmscope.and_then(|mmscope| Some(added / self::positive(each_added(mmscope, nobody, n)?)?));
+            let Some(added) = added(row, nobody, n) else { return "-".to_owned() };
+            let ratio = of_mmscope
+                .and_then(|mmscope| self::added(mmscope, nobody, n))
+                .filter(|its| *its > 0.0)
+                .map(|its| added / its);
             let share = nobody.each[n].map(|bare| 100.0 * added / bare);
             let mut cell = format!("{added:+.digits$}");
             if digits > 0
@@ -133,13 +135,9 @@ fn table(rows: &[Row<'_>], loads: &[Load], digits: usize) -> String {
     text
 }
 
-fn each_added(row: &Row<'_>, nobody: &Row<'_>, n: usize) -> Option<f64> {
+/// What a watcher adds to a load's unit.
+fn added(row: &Row<'_>, nobody: &Row<'_>, n: usize) -> Option<f64> {
     Some(row.each[n]? - nobody.each[n]?)
-}
-
-/// A number by which one may divide.
-fn positive(number: f64) -> Option<f64> {
-    (number > 0.0).then_some(number)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::page;
 use crate::setup::{self, Wants};
-use crate::vm::{Guest, in_bin};
+use crate::vm::{Guest, START_MMSCOPE, in_bin};
 use crate::{dist, kernels, paths};
 
 /// `cargo xtask bench path`.
@@ -33,13 +33,8 @@ const CYCLES: usize = 10;
 /// The program that begins each half of a cycle: a cycle has two mprotects.
 const HALF: &str = "change_protection_enter";
 
+/// After mmscope has started.
 const SCRIPT: &str = r#"
-mmscope run >/run/mmscope.log 2>&1 &
-mmscope=$!
-for second in $(seq 60); do
-    grep -q " serving " /run/mmscope.log && break
-    sleep 1
-done
 sleep 5
 mmload mprotect --cycles 1000 >/dev/null
 grep -E " bpf_(prog|trampoline)_" /proc/kallsyms
@@ -63,7 +58,7 @@ pub(crate) fn main(args: &PathArgs) -> Result<ExitCode> {
         files: vec![in_bin(mmscope), in_bin(mmload)],
         quiet: true,
         code_log: Some((log.clone(), CODE)),
-        ..Guest::new(kernel, SCRIPT.to_owned())
+        ..Guest::new(kernel, format!("{START_MMSCOPE}{SCRIPT}"))
     };
     let outcome = guest.run(guests)?;
     outcome.explain();
