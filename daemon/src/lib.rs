@@ -8,6 +8,7 @@ pub mod intake;
 pub mod kernel;
 pub mod model;
 pub mod plan;
+pub mod scope;
 pub mod web;
 
 pub mod cli;

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -14,18 +14,20 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    anomaly::{Anomalies, Host, Look, MmLook, Severity, Totals, Transition},
+    anomaly::{Host, MmLook, Severity, Transition},
     attach::{self, Allowed, Thresholds},
     cli::RunArgs,
     config::Config,
     failure::Failure,
     identity::Identity,
-    intake::Intake,
+    intake::{Intake, Observation},
     kernel::name_stacks,
     memory,
-    model::{Limits, Model, ProcessFigures, Snapshot},
+    model::{ProcessFigures, Snapshot},
     plan::{self, HOOKS, HookState, NOT_NEEDED, Plan},
-    privileges, terminal, web,
+    privileges,
+    scope::{Scope, Seen, Sight},
+    terminal, web,
 };
 
 /// After a signal, how long a scrape under way may still take.
@@ -94,23 +96,17 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         has_task_times: plan.has_task_times,
         has_inline_changes: plan.inline_changes,
     };
-    let anomalies = Anomalies::new(&config, host);
-    for (class, reason) in anomalies.unjudged() {
+    let scope = Scope::new(&config, host);
+    for (class, reason) in scope.unjudged() {
         tracing::info!(class = class.name(), reason, "not judged");
     }
     let looker = Looker {
         intake,
-        anomalies,
-        totals: Totals::default(),
-        last_look: Duration::ZERO,
         identity: Identity::new("/".into()),
-        model: Model::new(Limits { subjects: config.subjects, quiet: config.subject_quiet }),
+        scope,
         site,
-        hooks,
         has_pending: plan.has_pending,
         start: Instant::now(),
-        records: 0,
-        ticks: 0,
         is_terminal,
     };
     let looking = tokio::spawn(look(looker, config.tick, stop.clone()));
@@ -145,18 +141,11 @@ const SYMBOLS: &str = "/proc/kallsyms";
 /// Everything that a tick needs.
 struct Looker {
     intake: Intake,
-    anomalies: Anomalies,
-    totals: Totals,
-    /// Since the start.
-    last_look: Duration,
     identity: Identity,
-    model: Model,
+    scope: Scope,
     site: web::Site,
-    hooks: Vec<HookState>,
     has_pending: bool,
     start: Instant,
-    records: u64,
-    ticks: u64,
     is_terminal: bool,
 }
 
@@ -235,79 +224,58 @@ impl Looker {
         });
     }
 
-    fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
-        let observation = self.intake.tick();
+    /// An event came through the ring.
+    fn tell_record(&self, record: &Record) {
+        if self.is_terminal {
+            return say(&format!("{}\n", terminal::record(record)));
+        }
+        let Record { tgid, tid, duration_ns, .. } = *record;
+        tracing::info!(tgid, tid, duration_ns, "{}", terminal::record(record));
+    }
+
+    /// Puts names and times to what was seen.
+    fn sight(&mut self, observation: Observation, uptime: Duration) -> Sight {
         // Without a clock there are no ages.
         let now_ns = monotonic_ns().ok();
         let since = |ns: u64| Some(Duration::from_nanos(now_ns?.saturating_sub(ns)));
         let identity = &mut self.identity;
-        let mms: Vec<MmLook> = observation
-            .mms
-            .into_iter()
-            .map(|mm| MmLook {
-                subject: identity.subject(mm.owner.as_ref()),
-                tgid: mm.owner.as_ref().map_or(0, |owner| owner.tgid),
-                counts: mm.counts,
-                fault_age: mm.fault_since_ns.and_then(since),
-                since_ioctl: mm.uffd_ioctl_ns.and_then(since),
-                reclaim_age: mm.reclaim_since_ns.and_then(since),
-            })
-            .collect();
-        let records: Vec<_> =
-            observation.records.iter().map(|told| (identity.subject(told.owner.as_ref()), told.record)).collect();
-        let probe_misses: u64 = observation.programs.values().filter_map(|figures| figures.misses).sum();
-        let grown = self.totals.grow(Totals {
-            lost: observation.lost.clone(),
-            pending_mismatches: observation.pending_mismatches,
-            probe_misses,
+        let mms = observation.mms.into_iter().map(|mm| MmLook {
+            subject: identity.subject(mm.owner.as_ref()),
+            tgid: mm.owner.as_ref().map_or(0, |owner| owner.tgid),
+            counts: mm.counts,
+            fault_age: mm.fault_since_ns.and_then(since),
+            since_ioctl: mm.uffd_ioctl_ns.and_then(since),
+            reclaim_age: mm.reclaim_since_ns.and_then(since),
         });
-        let uptime = now - self.start;
-        let transitions = self.anomalies.look(&Look {
-            now: uptime,
-            interval: uptime.saturating_sub(self.last_look),
-            mms: &mms,
-            records: &records,
-            lost: &grown.lost,
-            pending_mismatches: self.has_pending.then_some(grown.pending_mismatches),
-            probe_misses: grown.probe_misses,
-        });
-        self.last_look = uptime;
-        transitions.iter().for_each(|transition| self.tell(transition));
-        self.tell_evidence(transitions);
-        self.model.fold(uptime, mms.into_iter().map(|mm| (mm.subject, mm.counts)));
-        self.records += observation.records.len() as u64;
-        self.ticks += 1;
-        for record in observation.records.iter().map(|told| &told.record) {
-            if self.is_terminal {
-                say(&format!("{}\n", terminal::record(record)));
-            } else {
-                tracing::info!(
-                    tgid = record.tgid,
-                    tid = record.tid,
-                    duration_ns = record.duration_ns,
-                    "{}",
-                    terminal::record(record)
-                );
-            }
-        }
-        let snapshot = Arc::new(Snapshot {
-            subjects: self.model.subjects(),
-            hooks: self.hooks.clone(),
+        let mms = mms.collect();
+        let records = observation.records.iter();
+        let records = records.map(|told| (identity.subject(told.owner.as_ref()), told.record)).collect();
+        Sight {
+            uptime,
+            wall: SystemTime::now(),
+            mms,
+            records,
             lost: observation.lost,
             pending_mismatches: self.has_pending.then_some(observation.pending_mismatches),
             tables: observation.tables,
             programs: observation.programs,
-            process: own_figures(),
-            hazards: self.anomalies.hazards(),
-            alerts: self.anomalies.active(),
-            alerts_over: self.anomalies.alerts_over(),
             blocked_ns: observation.blocked_ns,
-            records: self.records,
-            ticks: self.ticks,
-        });
+            process: own_figures(),
+        }
+    }
+
+    fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
+        let observation = self.intake.tick();
+        let sight = self.sight(observation, now - self.start);
+        let Seen { snapshot, transitions } = self.scope.see(&sight);
+        transitions.iter().for_each(|transition| self.tell(transition));
+        self.tell_evidence(transitions);
+        sight.records.iter().for_each(|(_, record)| self.tell_record(record));
+        let snapshot = Arc::new(snapshot);
         self.site.snapshot.store(snapshot.clone());
         self.site.ticked(now);
-        if self.ticks.is_multiple_of(TRIM_TICKS) {
+        if snapshot.ticks.is_multiple_of(TRIM_TICKS) {
+            drop(sight);
             memory::give_back();
         }
         snapshot

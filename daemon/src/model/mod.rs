@@ -90,17 +90,17 @@ impl Model {
     }
 
     /// Adds what one tick saw; `now` is any time that does not go back.
-    pub fn fold(&mut self, now: Duration, added: impl IntoIterator<Item = (Subject, Counts)>) {
+    pub fn fold<'a>(&mut self, now: Duration, added: impl IntoIterator<Item = (&'a Subject, &'a Counts)>) {
         // Several mms of one subject count as one before a place is looked for.
-        let mut by_subject: BTreeMap<Subject, Counts> = BTreeMap::new();
+        let mut by_subject: BTreeMap<&Subject, Counts> = BTreeMap::new();
         for (subject, counts) in added {
-            *by_subject.entry(subject).or_default() += &counts;
+            *by_subject.entry(subject).or_default() += counts;
         }
         let mut newcomers = Vec::new();
         for (subject, counts) in by_subject {
-            if subject == Subject::other() {
+            if *subject == Subject::other() {
                 self.other += &counts;
-            } else if let Some(place) = self.places.get_mut(&subject) {
+            } else if let Some(place) = self.places.get_mut(subject) {
                 place.counts += &counts;
                 place.active = now;
             } else {
@@ -111,7 +111,7 @@ impl Model {
         newcomers.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
         for (subject, counts) in newcomers {
             if self.places.len() < self.limits.subjects || self.make_room(now) {
-                self.places.insert(subject, Place { counts, active: now });
+                self.places.insert(subject.clone(), Place { counts, active: now });
             } else {
                 self.other += &counts;
             }
@@ -165,15 +165,17 @@ mod tests {
     #[test]
     fn mms_of_one_subject_are_one_sum() {
         let mut model = Model::new(LIMITS);
-        model.fold(Duration::ZERO, [(subject("a"), flushes(1)), (subject("a"), flushes(2))]);
+        model.fold(Duration::ZERO, [(&subject("a"), &flushes(1)), (&subject("a"), &flushes(2))]);
         assert_eq!(model.subjects()[&subject("a")].flushes[0], 3);
     }
 
     #[test]
     fn who_finds_no_place_is_summed_into_other() {
         let mut model = Model::new(LIMITS);
-        model
-            .fold(Duration::ZERO, [(subject("a"), flushes(1)), (subject("b"), flushes(5)), (subject("c"), flushes(3))]);
+        model.fold(
+            Duration::ZERO,
+            [(&subject("a"), &flushes(1)), (&subject("b"), &flushes(5)), (&subject("c"), &flushes(3))],
+        );
         let subjects = model.subjects();
         assert_eq!(subjects.len(), 3);
         assert_eq!(subjects[&Subject::other()].flushes[0], 1, "the least active one");
@@ -183,10 +185,10 @@ mod tests {
     #[test]
     fn a_quiet_subject_gives_its_place_up_and_its_sums_stay() {
         let mut model = Model::new(LIMITS);
-        model.fold(Duration::ZERO, [(subject("a"), flushes(4)), (subject("b"), flushes(5))]);
-        model.fold(Duration::from_secs(59), [(subject("b"), flushes(1)), (subject("c"), flushes(1))]);
+        model.fold(Duration::ZERO, [(&subject("a"), &flushes(4)), (&subject("b"), &flushes(5))]);
+        model.fold(Duration::from_secs(59), [(&subject("b"), &flushes(1)), (&subject("c"), &flushes(1))]);
         assert!(!model.subjects().contains_key(&subject("c")), "a was not quiet for long enough");
-        model.fold(Duration::from_secs(61), [(subject("c"), flushes(1))]);
+        model.fold(Duration::from_secs(61), [(&subject("c"), &flushes(1))]);
         let subjects = model.subjects();
         assert!(subjects.contains_key(&subject("c")) && !subjects.contains_key(&subject("a")));
         assert_eq!(subjects[&Subject::other()].flushes[0], 5);
@@ -196,8 +198,8 @@ mod tests {
     #[test]
     fn what_found_no_slot_is_other_without_taking_a_place() {
         let mut model = Model::new(LIMITS);
-        model.fold(Duration::ZERO, [(Subject::other(), flushes(7))]);
-        model.fold(Duration::ZERO, [(subject("a"), flushes(1)), (subject("b"), flushes(1))]);
+        model.fold(Duration::ZERO, [(&Subject::other(), &flushes(7))]);
+        model.fold(Duration::ZERO, [(&subject("a"), &flushes(1)), (&subject("b"), &flushes(1))]);
         assert_eq!(model.subjects().len(), 3);
     }
 }

@@ -1,0 +1,147 @@
+//! What follows from what was seen, tick after tick: sums, hazards, alerts, the snapshot that is served. Pure: times come with
+//! what was seen, so that `mmscope run` and the replay of a recording come to the same.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use probe_common::event::Record;
+
+use crate::{
+    anomaly::{Anomalies, Class, Host, Look, MmLook, Totals, Transition},
+    config::Config,
+    identity::Subject,
+    intake::{ProgramFigures, TableFigures},
+    model::{Limits, Model, ProcessFigures, Snapshot},
+    plan::HookState,
+};
+
+/// What one tick saw, with its times and with names.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Since the start.
+    pub uptime: Duration,
+    /// The wall clock.
+    pub wall: SystemTime,
+    /// Each mm that was active or has something in flight.
+    pub mms: Vec<MmLook>,
+    /// Single events over their thresholds.
+    pub records: Vec<(Subject, Record)>,
+    /// Losses since the start, by the reasons of `probe_common::lost`.
+    pub lost: Vec<u64>,
+    /// Looks at which the kernel's count of pending flushes differed from ours, since the start; none where it cannot be read.
+    pub pending_mismatches: Option<u64>,
+    /// Tables of the kernel side.
+    pub tables: Vec<TableFigures>,
+    /// What the kernel says of each attached program.
+    pub programs: BTreeMap<&'static str, ProgramFigures>,
+    /// Nanoseconds waited for mmap_lock since the start, by `probe_common::series::BLOCKED`.
+    pub blocked_ns: Vec<u64>,
+    /// The process that saw it; none where /proc does not tell.
+    pub process: Option<ProcessFigures>,
+}
+
+impl Default for Sight {
+    fn default() -> Self {
+        Self {
+            uptime: Duration::ZERO,
+            wall: SystemTime::UNIX_EPOCH,
+            mms: Vec::new(),
+            records: Vec::new(),
+            lost: Vec::new(),
+            pending_mismatches: None,
+            tables: Vec::new(),
+            programs: BTreeMap::new(),
+            blocked_ns: Vec::new(),
+            process: None,
+        }
+    }
+}
+
+/// What one tick's sight came to.
+#[derive(Debug)]
+pub struct Seen {
+    /// What is served from now on.
+    pub snapshot: Snapshot,
+    /// Alerts raised and cleared.
+    pub transitions: Vec<Transition>,
+}
+
+/// Holds what was seen so far.
+pub struct Scope {
+    anomalies: Anomalies,
+    totals: Totals,
+    model: Model,
+    hooks: Vec<HookState>,
+    /// Uptime at the last tick.
+    last: Duration,
+    records: u64,
+    ticks: u64,
+}
+
+impl Scope {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(config: &Config, host: Host) -> Self {
+        Self {
+            hooks: host.hooks.clone(),
+            anomalies: Anomalies::new(config, host),
+            totals: Totals::default(),
+            model: Model::new(Limits { subjects: config.subjects, quiet: config.subject_quiet }),
+            last: Duration::ZERO,
+            records: 0,
+            ticks: 0,
+        }
+    }
+
+    /// Classes that are not judged here, and why.
+    #[must_use]
+    pub fn unjudged(&self) -> &[(Class, String)] {
+        self.anomalies.unjudged()
+    }
+
+    /// Takes what one tick saw. Uptimes must not go back.
+    pub fn see(&mut self, sight: &Sight) -> Seen {
+        let grown = self.totals.grow(Totals {
+            lost: sight.lost.clone(),
+            pending_mismatches: sight.pending_mismatches.unwrap_or_default(),
+            probe_misses: sight.programs.values().filter_map(|figures| figures.misses).sum(),
+        });
+        let transitions = self.anomalies.look(&Look {
+            now: sight.uptime,
+            interval: sight.uptime.saturating_sub(self.last),
+            mms: &sight.mms,
+            records: &sight.records,
+            lost: &grown.lost,
+            pending_mismatches: sight.pending_mismatches.map(|_| grown.pending_mismatches),
+            probe_misses: grown.probe_misses,
+        });
+        self.last = sight.uptime;
+        self.model.fold(sight.uptime, sight.mms.iter().map(|mm| (&mm.subject, &mm.counts)));
+        self.records += sight.records.len() as u64;
+        self.ticks += 1;
+        Seen { snapshot: self.snapshot(sight), transitions }
+    }
+
+    fn snapshot(&self, sight: &Sight) -> Snapshot {
+        Snapshot {
+            subjects: self.model.subjects(),
+            hooks: self.hooks.clone(),
+            lost: sight.lost.clone(),
+            pending_mismatches: sight.pending_mismatches,
+            tables: sight.tables.clone(),
+            programs: sight.programs.clone(),
+            process: sight.process,
+            hazards: self.anomalies.hazards(),
+            alerts: self.anomalies.active(),
+            alerts_over: self.anomalies.alerts_over(),
+            blocked_ns: sight.blocked_ns.clone(),
+            records: self.records,
+            ticks: self.ticks,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
