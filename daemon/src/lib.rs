@@ -7,6 +7,7 @@ pub mod identity;
 pub mod intake;
 pub mod kernel;
 pub mod model;
+pub mod observer;
 pub mod plan;
 pub mod scope;
 pub mod web;

@@ -5,7 +5,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -14,19 +14,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    anomaly::{Host, MmLook, Severity, Transition},
-    attach::{self, Allowed, Thresholds},
+    anomaly::{Severity, Transition},
     cli::RunArgs,
     config::Config,
     failure::Failure,
-    identity::Identity,
-    intake::{Intake, Observation},
     kernel::name_stacks,
     memory,
-    model::{ProcessFigures, Snapshot},
-    plan::{self, HOOKS, HookState, NOT_NEEDED, Plan},
+    model::Snapshot,
+    observer::{self, Observer},
+    plan::{HOOKS, HookState, NOT_NEEDED},
     privileges,
-    scope::{Scope, Seen, Sight},
+    scope::{Scope, Seen},
     terminal, web,
 };
 
@@ -62,53 +60,28 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     privileges::check(Path::new("/"))?;
     let listener = web::listen(&args.listen_address).await?;
     let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
-    let facts = plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))?;
-    let plan = Plan::new(&facts);
-
-    privileges::raise_memlock();
-    let mut loaded =
-        attach::load(&plan, &facts.targets, Thresholds::of(&config.record), args.probes.object.as_deref())?;
-    let mut intake = Intake::new(&mut loaded.ebpf)?;
-    let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(&args.probes))?;
-    intake.attached(loaded.programs(), monotonic_ns()?);
-    memory::give_back();
+    let (loaded, observer, host) = observer::start(&config, &args.probes)?;
 
     let is_terminal = std::io::stdout().is_terminal();
     if is_terminal {
-        say(&terminal::greeting(&address, &args.telemetry_path, &facts.release, &hooks));
+        say(&terminal::greeting(&address, &args.telemetry_path, &host.release, &host.hooks));
     } else {
-        log_start(&address, &facts.release, &hooks);
+        log_start(&address, &host.release, &host.hooks);
     }
 
     let site = web::Site {
-        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot { hooks: hooks.clone(), ..Snapshot::default() })),
+        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot { hooks: host.hooks.clone(), ..Snapshot::default() })),
         telemetry_path: args.telemetry_path.clone(),
         tick: config.tick,
         last_tick: Arc::default(),
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
-    let host = Host {
-        hooks: hooks.clone(),
-        release: facts.release.clone(),
-        version: facts.version.clone(),
-        has_anon_exclusive: facts.has_anon_exclusive,
-        has_task_times: plan.has_task_times,
-        has_inline_changes: plan.inline_changes,
-    };
     let scope = Scope::new(&config, host);
     for (class, reason) in scope.unjudged() {
         tracing::info!(class = class.name(), reason, "not judged");
     }
-    let looker = Looker {
-        intake,
-        identity: Identity::new("/".into()),
-        scope,
-        site,
-        has_pending: plan.has_pending,
-        start: Instant::now(),
-        is_terminal,
-    };
+    let looker = Looker { observer, scope, site, is_terminal };
     let looking = tokio::spawn(look(looker, config.tick, stop.clone()));
 
     tokio::select! {
@@ -128,24 +101,14 @@ fn on(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|error| Failure::System(format!("handle signals: {error}")))
 }
 
-/// The clock of the kernel side.
-fn monotonic_ns() -> Result<u64, Failure> {
-    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-        .map_err(|error| Failure::System(format!("read the monotonic clock: {error}")))?;
-    Ok(u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX))
-}
-
 /// The running kernel's symbols.
 const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Everything that a tick needs.
 struct Looker {
-    intake: Intake,
-    identity: Identity,
+    observer: Observer,
     scope: Scope,
     site: web::Site,
-    has_pending: bool,
-    start: Instant,
     is_terminal: bool,
 }
 
@@ -160,7 +123,7 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
         }
         let now = Instant::now();
         let snapshot = looker.tick(now);
-        let uptime = now - looker.start;
+        let uptime = now - looker.observer.start();
         if looker.is_terminal && tables.next_if(|due| uptime >= *due).is_some() {
             say(&terminal::table(&snapshot, uptime));
         }
@@ -233,40 +196,8 @@ impl Looker {
         tracing::info!(tgid, tid, duration_ns, "{}", terminal::record(record));
     }
 
-    /// Puts names and times to what was seen.
-    fn sight(&mut self, observation: Observation, uptime: Duration) -> Sight {
-        // Without a clock there are no ages.
-        let now_ns = monotonic_ns().ok();
-        let since = |ns: u64| Some(Duration::from_nanos(now_ns?.saturating_sub(ns)));
-        let identity = &mut self.identity;
-        let mms = observation.mms.into_iter().map(|mm| MmLook {
-            subject: identity.subject(mm.owner.as_ref()),
-            tgid: mm.owner.as_ref().map_or(0, |owner| owner.tgid),
-            counts: mm.counts,
-            fault_age: mm.fault_since_ns.and_then(since),
-            since_ioctl: mm.uffd_ioctl_ns.and_then(since),
-            reclaim_age: mm.reclaim_since_ns.and_then(since),
-        });
-        let mms = mms.collect();
-        let records = observation.records.iter();
-        let records = records.map(|told| (identity.subject(told.owner.as_ref()), told.record)).collect();
-        Sight {
-            uptime,
-            wall: SystemTime::now(),
-            mms,
-            records,
-            lost: observation.lost,
-            pending_mismatches: self.has_pending.then_some(observation.pending_mismatches),
-            tables: observation.tables,
-            programs: observation.programs,
-            blocked_ns: observation.blocked_ns,
-            process: own_figures(),
-        }
-    }
-
     fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
-        let observation = self.intake.tick();
-        let sight = self.sight(observation, now - self.start);
+        let sight = self.observer.look(now);
         let Seen { snapshot, transitions } = self.scope.see(&sight);
         transitions.iter().for_each(|transition| self.tell(transition));
         self.tell_evidence(transitions);
@@ -280,24 +211,6 @@ impl Looker {
         }
         snapshot
     }
-}
-
-fn own_figures() -> Option<ProcessFigures> {
-    let process = procfs::process::Process::myself().ok()?;
-    let stat = process.stat().ok()?;
-    let ticks = procfs::ticks_per_second() as f64;
-    let limit = process.limits().ok()?.max_open_files.soft_limit;
-    Some(ProcessFigures {
-        cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
-        resident_bytes: stat.rss * procfs::page_size(),
-        virtual_bytes: stat.vsize,
-        open_fds: process.fd_count().ok()? as u64,
-        max_fds: match limit {
-            procfs::process::LimitValue::Value(value) => value,
-            procfs::process::LimitValue::Unlimited => u64::MAX,
-        },
-        start_seconds: procfs::boot_time_secs().ok()? as f64 + stat.starttime as f64 / ticks,
-    })
 }
 
 /// Prints; a terminal that went away is no reason to stop.
