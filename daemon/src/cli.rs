@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::plan::HOOKS;
+use crate::{config::Budget, plan::HOOKS};
 
 /// Watches how Linux processes change their page tables.
 #[derive(Debug, Parser)]
@@ -39,6 +39,15 @@ pub struct RunArgs {
     /// Check the configuration file and leave
     #[arg(long = "config.check", requires = "config_file")]
     pub config_check: bool,
+    /// Share of the host's CPU time that the probes may cost: 1%, 0.5% or the like, or off; beyond it less is measured [default: 1%]
+    #[arg(long, value_name = "SHARE")]
+    pub overhead_budget: Option<Budget>,
+    /// Measure less from the start, whatever it costs: give up so much
+    #[arg(long, value_name = "LEVEL", value_enum, conflicts_with = "overhead_budget")]
+    pub shed: Option<Shed>,
+    /// Everything is detached while this file exists [default: /run/mmscope.stop]
+    #[arg(long, value_name = "FILE")]
+    pub stop_file: Option<PathBuf>,
     /// Format of the log
     #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Logfmt)]
     pub log_format: LogFormat,
@@ -90,6 +99,19 @@ pub enum Way {
     TpBtf,
     /// raw tracepoint programs
     RawTracepoint,
+}
+
+/// What to do without. Each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shed {
+    /// stacks of single events
+    Stacks,
+    /// hazards of write faults, shootdowns and reclaim
+    Hazards,
+    /// waits for mmap_lock
+    Waits,
+    /// all but one in 64 of mmap_lock's events
+    Locks,
 }
 
 /// How to learn of mmap_lock's events.

@@ -1,14 +1,20 @@
 //! The configuration file: TOML, every key optional, an unknown one an error. Flags win over it.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
 pub use anomaly::Anomaly;
+pub use budget::Budget;
 
 use crate::failure::Failure;
 
 mod anomaly;
+mod budget;
 
 /// What the file may say.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -22,6 +28,10 @@ pub struct Config {
     /// Quiet for so long, a subject may lose its place.
     #[serde(deserialize_with = "duration")]
     pub subject_quiet: Duration,
+    /// What the probes may cost; beyond it less is measured.
+    pub overhead_budget: Budget,
+    /// While this file exists everything is detached.
+    pub stop_file: PathBuf,
     /// From which duration on single events are recorded.
     pub record: Record,
     /// What is worth an alert.
@@ -52,6 +62,8 @@ impl Default for Config {
             tick: Duration::from_secs(1),
             subjects: 200,
             subject_quiet: Duration::from_secs(300),
+            overhead_budget: Budget::default(),
+            stop_file: PathBuf::from("/run/mmscope.stop"),
             record: Record::default(),
             anomaly: Anomaly::default(),
         }
@@ -157,6 +169,8 @@ mod tests {
         let out_of_bounds = Config::parse("tick = \"1ms\"").unwrap_err();
         assert!(out_of_bounds.contains("tick") && out_of_bounds.contains("100ms"), "{out_of_bounds}");
         assert!(Config::parse("tick = ").unwrap_err().contains("line 1"));
+        let no_share = Config::parse("tick = \"1s\"\noverhead_budget = \"2\"\n").unwrap_err();
+        assert!(no_share.contains("line 2") && no_share.contains("\"2\" is no share"), "{no_share}");
     }
     #[test]
     fn bounds_of_anomalies_are_read_and_checked() {

@@ -3,6 +3,7 @@
 pub mod anomaly;
 pub mod attach;
 pub mod export;
+pub mod governor;
 pub mod identity;
 pub mod intake;
 pub mod kernel;
@@ -20,3 +21,4 @@ pub mod memory;
 pub mod privileges;
 pub mod run;
 pub mod terminal;
+pub mod warden;

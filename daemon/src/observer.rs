@@ -11,6 +11,7 @@ use crate::{
     cli::ProbeArgs,
     config::Config,
     failure::Failure,
+    governor::Governed,
     identity::Identity,
     intake::{Intake, Observation},
     memory,
@@ -18,6 +19,7 @@ use crate::{
     plan::{self, Plan},
     privileges,
     scope::Sight,
+    warden::Books,
 };
 
 /// Looks at attached probes.
@@ -40,7 +42,8 @@ pub fn start(config: &Config, args: &ProbeArgs) -> Result<(Loaded, Observer, Hos
     let mut loaded = attach::load(&plan, &facts.targets, Thresholds::of(&config.record), args.object.as_deref())?;
     let mut intake = Intake::new(&mut loaded.ebpf)?;
     let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(args))?;
-    intake.attached(loaded.programs(), monotonic_ns()?);
+    intake.programs(loaded.programs());
+    intake.attached(monotonic_ns()?);
     memory::give_back();
     let observer =
         Observer { intake, identity: Identity::new("/".into()), has_pending: plan.has_pending, start: Instant::now() };
@@ -60,6 +63,18 @@ impl Observer {
     #[must_use]
     pub fn start(&self) -> Instant {
         self.start
+    }
+
+    /// Does what the kernel side's books need when programs come or go.
+    pub fn keep(&mut self, books: Books) {
+        match books {
+            Books::SettleHazards => self.intake.settle_hazards(),
+            Books::SettleWaits => self.intake.settle_waits(),
+            Books::Forget => self.intake.forget(),
+            Books::Attaching => self.intake.attaching(),
+            // Without a clock all that ends without a beginning stays older than the probes.
+            Books::Attached => self.intake.attached(monotonic_ns().unwrap_or(0)),
+        }
     }
 
     /// Looks once.
@@ -95,12 +110,17 @@ impl Observer {
             programs: observation.programs,
             blocked_ns: observation.blocked_ns,
             process: own_figures(),
+            governed: Governed::default(),
         }
     }
 }
 
 /// The clock of the kernel side.
-fn monotonic_ns() -> Result<u64, Failure> {
+///
+/// # Errors
+///
+/// When the system has none.
+pub fn monotonic_ns() -> Result<u64, Failure> {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
         .map_err(|error| Failure::System(format!("read the monotonic clock: {error}")))?;
     Ok(u64::try_from(Duration::from(now).as_nanos()).unwrap_or(u64::MAX))

@@ -10,22 +10,28 @@ use std::{
 
 use arc_swap::ArcSwap;
 use probe_common::event::Record;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     anomaly::{Severity, Transition},
-    cli::RunArgs,
+    cli::{RunArgs, Shed},
     config::Config,
     failure::Failure,
+    governor::{Governed, Level},
     kernel::name_stacks,
     memory,
     model::Snapshot,
     observer::{self, Observer},
     plan::{HOOKS, HookState, NOT_NEEDED},
     privileges,
-    scope::{Scope, Seen},
-    terminal, web,
+    scope::{Scope, Seen, Sight},
+    terminal,
+    warden::{self, Request},
+    web,
 };
 
 /// After a signal, how long a scrape under way may still take.
@@ -61,6 +67,18 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let listener = web::listen(&args.listen_address).await?;
     let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
     let (loaded, observer, host) = observer::start(&config, &args.probes)?;
+    let settings = warden::Settings {
+        least: match args.shed {
+            None => Level::Full,
+            Some(Shed::Stacks) => Level::Stacks,
+            Some(Shed::Hazards) => Level::Hazards,
+            Some(Shed::Waits) => Level::Waits,
+            Some(Shed::Locks) => Level::Locks,
+        },
+        budget: args.overhead_budget.unwrap_or(config.overhead_budget).ratio(),
+        stop_file: args.stop_file.clone().unwrap_or_else(|| config.stop_file.clone()),
+    };
+    let (warden, governed, requests) = warden::start(loaded, host.hooks.clone(), settings)?;
 
     let is_terminal = std::io::stdout().is_terminal();
     if is_terminal {
@@ -74,6 +92,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         telemetry_path: args.telemetry_path.clone(),
         tick: config.tick,
         last_tick: Arc::default(),
+        governed: governed.clone(),
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
@@ -81,7 +100,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     for (class, reason) in scope.unjudged() {
         tracing::info!(class = class.name(), reason, "not judged");
     }
-    let looker = Looker { observer, scope, site, is_terminal };
+    let looker = Looker { observer, scope, site, governed, requests, is_terminal };
     let looking = tokio::spawn(look(looker, config.tick, stop.clone()));
 
     tokio::select! {
@@ -91,7 +110,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     tracing::info!("detaching");
     stop.cancel();
     let _ = looking.await;
-    drop(loaded);
+    let _ = tokio::task::spawn_blocking(move || drop(warden)).await;
     // A connection that stays open does not keep mmscope from leaving.
     let _ = tokio::time::timeout(DRAIN, server).await;
     Ok(ExitCode::SUCCESS)
@@ -109,6 +128,8 @@ struct Looker {
     observer: Observer,
     scope: Scope,
     site: web::Site,
+    governed: watch::Receiver<Governed>,
+    requests: mpsc::Receiver<Request>,
     is_terminal: bool,
 }
 
@@ -119,6 +140,11 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
+            Some(request) = looker.requests.recv() => {
+                looker.observer.keep(request.books);
+                let _ = request.done.send(());
+                continue;
+            }
             _ = interval.tick() => {}
         }
         let now = Instant::now();
@@ -197,7 +223,7 @@ impl Looker {
     }
 
     fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
-        let sight = self.observer.look(now);
+        let sight = Sight { governed: self.governed.borrow().clone(), ..self.observer.look(now) };
         let Seen { snapshot, transitions } = self.scope.see(&sight);
         transitions.iter().for_each(|transition| self.tell(transition));
         self.tell_evidence(transitions);

@@ -1,6 +1,8 @@
 //! Live in a guest with a stock kernel, where every hook attaches: each kind of number against the workload's own
 //! count, to the event.
 
+#[path = "live/budget.rs"]
+mod budget;
 #[path = "live/everywhere.rs"]
 mod everywhere;
 #[path = "live/huge.rs"]

@@ -1,5 +1,7 @@
 //! Live on the host that runs the tests: whatever tier it allows, tracepoints at least.
 
+#[path = "live/budget.rs"]
+mod budget;
 #[path = "live/everywhere.rs"]
 mod everywhere;
 mod live;

@@ -5,6 +5,7 @@
 
 pub mod abi;
 pub mod answer;
+pub mod control;
 pub mod event;
 pub mod histogram;
 pub mod lost;

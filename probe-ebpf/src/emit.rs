@@ -11,8 +11,9 @@ use probe_common::{
 };
 
 use crate::{
+    control,
     kernel::{current_comm, current_id, opaque, stack},
-    maps::{FREE_ROWS, RECORDS, add_u64, at, count_lost, get, increment, row, set, slot},
+    maps::{FREE_ROWS, RECORDS, add_u32, add_u64, at, count_lost, get, row, set, slot},
 };
 
 /// BPF_RB_NO_WAKEUP: the daemon looks by itself; a wake-up for each record costs more than the record.
@@ -52,6 +53,12 @@ fn add_duration(slot_index: u32, series: u32, duration_ns: u64) {
 /// As [`duration`], where the slot is at hand. Inlined: for functions that are walked once.
 #[inline(always)]
 pub(crate) fn add_to(entry: *mut MmSlot, slot_index: u32, series: u32, duration_ns: u64) {
+    add_weighted(entry, slot_index, series, duration_ns, 1);
+}
+
+/// As [`add_to`], for so many events of that duration.
+#[inline(always)]
+pub(crate) fn add_weighted(entry: *mut MmSlot, slot_index: u32, series: u32, duration_ns: u64, weight: u64) {
     // The compiler knows the series' range and would leave the mask out; the verifier may have lost it by now.
     let place = opaque(u64::from(series)) as usize & (ROW_PLACES - 1);
     let mut index = get!(entry, rows[place]);
@@ -67,8 +74,8 @@ pub(crate) fn add_to(entry: *mut MmSlot, slot_index: u32, series: u32, duration_
     if bucket as usize >= BUCKETS {
         return;
     }
-    add_u64(at!(row, sum_ns), duration_ns);
-    increment(at!(row, buckets[bucket as usize]));
+    add_u64(at!(row, sum_ns), duration_ns * weight);
+    add_u32(at!(row, buckets[bucket as usize]), weight);
 }
 
 /// A row for a series of a slot; slot 0's own where there is none left.
@@ -155,6 +162,6 @@ pub(crate) fn record(ctx: *mut c_void, event: &Event) {
     set!(record, detail[4] = event.detail[4]);
     set!(record, detail[5] = event.detail[5]);
     current_comm(at!(record, comm));
-    set!(record, stack_bytes = stack(ctx, at!(record, stack)));
+    set!(record, stack_bytes = if control::wants_stacks() { stack(ctx, at!(record, stack)) } else { 0 });
     entry.submit(NO_WAKEUP);
 }

@@ -11,8 +11,8 @@ use aya_ebpf::{
     EbpfContext,
     helpers::generated::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task, bpf_get_current_task_btf,
-        bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
-        bpf_task_pt_regs,
+        bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns, bpf_probe_read_kernel,
+        bpf_probe_read_kernel_str, bpf_task_pt_regs,
     },
 };
 use probe_common::relocation::{DISPLACEMENT, IMMEDIATE, field};
@@ -149,6 +149,13 @@ pub(crate) fn argument<const ARG: u16>(ctx: &impl EbpfContext) -> u64 {
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: the helper takes nothing.
     unsafe { bpf_ktime_get_ns() }
+}
+
+/// Any number.
+#[inline(always)]
+pub(crate) fn random() -> u32 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_get_prandom_u32() }
 }
 
 /// tgid in the upper half, pid in the lower: of the thread that runs.

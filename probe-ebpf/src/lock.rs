@@ -11,10 +11,10 @@ use probe_common::{
 };
 
 use crate::{
-    blame,
+    blame, control,
     emit::{self, Event},
     kernel::{Reader, current_mm, current_runtime_ns, now_ns, offset, opaque},
-    maps::{add_u64, at, count_lost, get, increment, set, slot},
+    maps::{add_u32, add_u64, at, count_lost, get, increment, set, slot},
     operation, params, slots, tasks,
     turn::Turn,
     window,
@@ -44,23 +44,31 @@ pub(crate) fn acquired_by<R: Reader>(
     success: bool,
     turn: Turn,
 ) {
-    if turn != Turn::First && has_seen(task, mm, write, success, turn) {
+    // Where only some events are counted nobody steps in: an event that is left out looks like one that was skipped.
+    if turn != Turn::First && (control::is_sampling() || has_seen(task, mm, write, success, turn)) {
+        return;
+    }
+    let weight = control::weight_of_new();
+    let (first, second) = (get!(task, holds[0].mm), get!(task, holds[1].mm));
+    let is_counted = weight != 0 || first == mm || second == mm;
+    if !is_counted && get!(task, context_path) == 0 {
         return;
     }
     let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
     if !success {
         set!(task, failure_turn = turn.number());
-        count_acquisition(entry, write, false);
+        count_acquisition(entry, write, false, weight);
         return;
     }
     let now = now_ns();
-    let (first, second) = (get!(task, holds[0].mm), get!(task, holds[1].mm));
-    if first == mm {
+    if !is_counted {
+        // Only the window that it begins.
+    } else if first == mm {
         again::<R, 0>(ctx, task, mm, (slot_index, entry), write, now);
     } else if first != 0 && second == mm {
         again::<R, 1>(ctx, task, mm, (slot_index, entry), write, now);
     } else {
-        count_acquisition(entry, write, true);
+        count_acquisition(entry, write, true, weight);
         if first == 0 {
             open::<0>(task, mm, slot_index, write, now);
             // The second hold may be the same lock's: taken while another one was in the first place.
@@ -114,7 +122,7 @@ fn again<R: Reader, const I: usize>(
         close::<I, false>(ctx, task, mm, now);
     } else {
         count_lost(lost::HOLD_OVERWRITTEN);
-        count_acquisition(entry, write, true);
+        count_acquisition(entry, write, true, 1);
     }
     open::<I>(task, mm, slot_index, write, now);
 }
@@ -130,9 +138,9 @@ fn open<const I: usize>(task: *mut TaskState, mm: u64, slot_index: u32, write: b
 }
 
 #[inline(always)]
-fn count_acquisition(entry: *mut MmSlot, write: bool, success: bool) {
+fn count_acquisition(entry: *mut MmSlot, write: bool, success: bool, weight: u64) {
     let counter = usize::from(write) * 2 + usize::from(!success);
-    increment(at!(entry, acquisitions[counter & 3]));
+    add_u32(at!(entry, acquisitions[counter & 3]), weight);
 }
 
 /// mmap_lock is about to be released.
@@ -166,6 +174,10 @@ pub(crate) fn released_by(ctx: *mut c_void, task: *mut TaskState, mm: u64, write
 /// Counts a release without a hold; `known` tells whether the task had books.
 #[inline(always)]
 pub(crate) fn count_orphan(mm: u64, known: bool) {
+    // Most have no beginning in the books where only some are counted.
+    if control::is_sampling() {
+        return;
+    }
     let unseen = if current_mm() == mm { lost::RELEASE_WITHOUT_HOLD } else { lost::RELEASE_BY_OTHER_TASK };
     tasks::count_orphan(known, lost::HOLD_OLDER_THAN_ATTACH, unseen);
 }
@@ -208,7 +220,8 @@ fn close<const I: usize, const RELEASED: bool>(ctx: *mut c_void, task: *mut Task
         }
     }
     let held_by = u64::from(operation) << 1 | u64::from(write & 1);
-    let contended = mmscope_hold_ended(u64::from(slot_index), held_by, held, u64::from(vmas)) != 0;
+    let weight = control::weight_since(since);
+    let contended = mmscope_hold_ended(u64::from(slot_index), held_by, held, u64::from(vmas), weight) != 0;
     let is_told = RELEASED && held >= params::record_hold_ns();
     if !contended && !is_told {
         return;
@@ -226,20 +239,21 @@ fn close<const I: usize, const RELEASED: bool>(ctx: *mut c_void, task: *mut Task
 }
 
 /// A function of its own, see ARCHITECTURE.md: what a hold leaves when it has ended; whether others waited for it. `held_by` is
-/// the operation, and in the lowest bit whether it was for write; `vmas` are those that an mprotect has changed.
+/// the operation, and in the lowest bit whether it was for write; `vmas` are those that an mprotect has changed; `weight` is for how
+/// many such holds this one counts.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn mmscope_hold_ended(slot_index: u64, held_by: u64, held_ns: u64, vmas: u64) -> u64 {
+extern "C" fn mmscope_hold_ended(slot_index: u64, held_by: u64, held_ns: u64, vmas: u64, weight: u64) -> u64 {
     let Some(entry) = slot(slot_index as u32) else { return 0 };
-    emit::add_to(entry, slot_index as u32, HOLD + (held_by & 1) as u32, held_ns);
+    emit::add_weighted(entry, slot_index as u32, HOLD + (held_by & 1) as u32, held_ns, weight);
     let operation = opaque(held_by >> 1) as usize;
     if operation < OPERATION_COUNT {
-        add_u64(at!(entry, hold_ns[operation]), held_ns);
+        add_u64(at!(entry, hold_ns[operation]), held_ns * weight);
     }
     if vmas == 1 {
-        increment(at!(entry, mprotects_of_one_vma));
+        add_u32(at!(entry, mprotects_of_one_vma), weight);
     } else if vmas != 0 {
-        emit::add_to(entry, slot_index as u32, VMAS, vmas << VMA_UNIT_LOG2);
+        emit::add_weighted(entry, slot_index as u32, VMAS, vmas << VMA_UNIT_LOG2, weight);
     }
     u64::from(is_contended(entry))
 }

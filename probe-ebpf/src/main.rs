@@ -4,6 +4,7 @@
 #![feature(asm_experimental_arch)]
 
 mod blame;
+mod control;
 mod emit;
 mod hooks;
 mod kernel;

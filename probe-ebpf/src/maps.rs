@@ -12,6 +12,7 @@ use aya_ebpf::{
 };
 use probe_common::{
     answer::{Answer, CPUS},
+    control::Control,
     event::RING_BYTES,
     histogram::Row,
     lost,
@@ -57,6 +58,17 @@ pub(crate) static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(SLOTS, 0);
 pub(crate) static FREE_ROWS: Stack<u32> = Stack::with_max_entries(ROWS, 0);
 #[map]
 pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
+
+/// A global, and so a map of its own, at whose value programs have the address.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".data")]
+static mut CONTROL: Control = Control { lock_sampling: 0, no_stacks: 0, sampling_since_ns: 0 };
+
+/// What the daemon wants left out.
+#[inline(always)]
+pub(crate) fn control() -> *mut Control {
+    &raw mut CONTROL
+}
 
 /// An entry of the task table.
 #[inline(always)]

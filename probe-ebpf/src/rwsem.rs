@@ -6,6 +6,7 @@ use core::ffi::c_void;
 use probe_common::{relocation::field, task::TaskState};
 
 use crate::{
+    control,
     kernel::{Raw, Reader, Remembering, current_mm, current_task},
     lock,
     maps::{get, set},
@@ -62,7 +63,7 @@ pub(crate) fn released(ctx: *mut c_void, sem: u64, write: bool, turn: Turn) {
     let known = found.is_some();
     let Some(task) = found.or_else(tasks::current) else { return };
     let mm = lock::mm_around(number(task, sem));
-    if !lock::released_by(ctx, task, mm, write) && turn == Turn::First && is_mm(task, mm) {
+    if !lock::released_by(ctx, task, mm, write) && turn == Turn::First && !control::is_sampling() && is_mm(task, mm) {
         lock::count_orphan(mm, known);
     }
 }

@@ -136,7 +136,7 @@ const BOOTS: u32 = 3;
 /// Lines of a guest's shell: mmscope started and ready, `$mmscope` its process, `get PATH` a page of it.
 pub(crate) const START_MMSCOPE: &str = r#"
 get() { /bin/busybox wget -q -O - "http://127.0.0.1:10942/$1"; }
-mmscope run >/run/mmscope.log 2>&1 &
+mmscope run --overhead-budget=off >/run/mmscope.log 2>&1 &
 mmscope=$!
 for second in $(seq 120); do
     get -/ready >/dev/null 2>&1 && break

@@ -32,13 +32,33 @@ pub use kinds::{Class, Severity, Transition};
 pub use look::{Host, Look, MmLook};
 pub use totals::Totals;
 
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    plan::HookState,
+};
 use alerts::Alerts;
 use class::CLASSES;
 use hazards::Hazards;
 use kinds::{Counted, Found};
 use look::Context;
 use memory::Memory;
+
+/// Classes that can be judged with these hooks, and those that cannot, and why.
+fn judgeable(bounds: &config::Anomaly, hooks: &[HookState]) -> (Vec<Class>, Vec<(Class, String)>) {
+    let mut judged = Vec::new();
+    let mut unjudged = Vec::new();
+    for entry in CLASSES {
+        if bounds.disabled.contains(&entry.class) {
+            unjudged.push((entry.class, "switched off by anomaly.disabled".to_owned()));
+        } else if entry.class.is_measured(hooks) {
+            judged.push(entry.class);
+        } else {
+            let sets: Vec<String> = entry.needs.iter().map(|set| set.join(" + ")).collect();
+            unjudged.push((entry.class, format!("needs the hooks {}", sets.join(" or "))));
+        }
+    }
+    (judged, unjudged)
+}
 
 /// Judges look after look.
 pub struct Anomalies {
@@ -56,18 +76,7 @@ impl Anomalies {
     #[must_use]
     pub fn new(config: &Config, host: Host) -> Self {
         let bounds = config.anomaly.clone();
-        let mut judged = Vec::new();
-        let mut unjudged = Vec::new();
-        for entry in CLASSES {
-            if bounds.disabled.contains(&entry.class) {
-                unjudged.push((entry.class, "switched off by anomaly.disabled".to_owned()));
-            } else if entry.class.is_measured(&host.hooks) {
-                judged.push(entry.class);
-            } else {
-                let sets: Vec<String> = entry.needs.iter().map(|set| set.join(" + ")).collect();
-                unjudged.push((entry.class, format!("needs the hooks {}", sets.join(" or "))));
-            }
-        }
+        let (judged, unjudged) = judgeable(&bounds, &host.hooks);
         Self {
             alerts: Alerts::new(&bounds),
             hazards: Hazards::new(config),
@@ -77,6 +86,12 @@ impl Anomalies {
             judged,
             unjudged,
         }
+    }
+
+    /// Hooks were given up, or taken back. A class that loses its hooks is not judged any more; its alerts clear in time.
+    pub fn set_hooks(&mut self, hooks: Vec<HookState>) {
+        (self.judged, self.unjudged) = judgeable(&self.bounds, &hooks);
+        self.host.hooks = hooks;
     }
 
     /// Judges one look.

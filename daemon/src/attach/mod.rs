@@ -2,6 +2,7 @@
 //!
 //! Each hook stands alone: one that is refused costs its own answers and nothing else.
 
+mod links;
 mod relocate;
 
 use std::{
@@ -17,6 +18,9 @@ use aya::{
     programs::{Program, ProgramError},
 };
 use probe_common::params;
+
+use links::{Attachment, link_program, load_program};
+pub use links::{Canary, RunStatistics, Runs};
 
 use crate::{
     cli::{self, Way},
@@ -107,8 +111,12 @@ impl Allowed {
 pub struct Loaded {
     /// For intake, which takes the maps.
     pub ebpf: Ebpf,
-    /// Megabytes: given up as soon as everything is attached.
-    btf: Option<Btf>,
+    /// What can be attached to.
+    btf: Btf,
+    /// By hook.
+    attachments: BTreeMap<&'static str, Attachment>,
+    /// What the canary that was loaded last is loaded for: its program and the target.
+    canary_target: Option<(&'static str, &'static str)>,
     programs: BTreeMap<&'static str, Vec<RawFd>>,
 }
 
@@ -177,7 +185,7 @@ pub fn load(plan: &Plan, targets: &Targets, thresholds: Thresholds, object: Opti
     let mut ebpf = loader.load(&bytes).map_err(|error| Failure::System(load_failure(&error)))?;
     #[cfg(feature = "probe-log")]
     start_probe_log(&mut ebpf);
-    Ok(Loaded { ebpf, btf: Some(btf), programs: BTreeMap::new() })
+    Ok(Loaded { ebpf, btf, attachments: BTreeMap::new(), canary_target: None, programs: BTreeMap::new() })
 }
 
 /// Processors that this kernel could have.
@@ -191,14 +199,12 @@ fn processors() -> u32 {
 ///
 /// When no hook at all could be attached.
 pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec<HookState>, Failure> {
-    let Loaded { ebpf, btf, programs } = loaded;
-    let btf = &btf.take().ok_or_else(|| Failure::System("attached already".to_owned()))?;
     let mut hooks: Vec<HookState> = Vec::with_capacity(HOOKS.len());
     let mut lock: Option<BTreeMap<&'static str, HookState>> = None;
     for (hook, planned) in HOOKS.iter().zip(&plan.decisions) {
         let state = match &allowed.decision(hook, planned) {
             _ if hook.way.is_some() => {
-                let states = lock.get_or_insert_with(|| attach_lock(ebpf, plan, btf, allowed));
+                let states = lock.get_or_insert_with(|| attach_lock(loaded, plan, allowed));
                 states.remove(hook.name).unwrap_or_else(|| HookState::Absent("not tried".to_owned()))
             }
             _ if hook.stands_in_for.is_some_and(|name| has(&hooks, name)) => {
@@ -207,11 +213,12 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec
             Decision::Absent(reason) => HookState::Absent(reason.clone()),
             Decision::Attach => match end_missing(hook, &hooks) {
                 Some(reason) => HookState::Absent(reason),
-                None => attach_hook(ebpf, hook, plan, btf, allowed),
+                None => attach_hook(loaded, hook, plan, allowed),
             },
         };
         if let HookState::Attached(_) = state {
-            programs.insert(hook.name, program_fds(ebpf, hook));
+            let fds = program_fds(&loaded.ebpf, hook);
+            loaded.programs.insert(hook.name, fds);
         }
         tracing::debug!(hook = hook.name, ?state, "hook");
         hooks.push(state);
@@ -231,7 +238,7 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec
 
 /// Attaches the best of the ways of telling mmap_lock's events of which everything can be attached: half a way would
 /// count releases of locks that nobody took.
-fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: &Allowed) -> BTreeMap<&'static str, HookState> {
+fn attach_lock(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> BTreeMap<&'static str, HookState> {
     let mut states = BTreeMap::new();
     let mut chosen: Option<LockWay> = None;
     for way in plan.lock_ways {
@@ -251,7 +258,7 @@ fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: &Allowed) -> BT
             if ruled_out { Some(("--mmap-lock", "another way was asked for".to_owned())) } else { planned };
         let mut attached = Vec::new();
         for (hook, _) in hooks().filter(|_| failed.is_none()) {
-            match attach_hook(ebpf, hook, plan, btf, allowed) {
+            match attach_hook(loaded, hook, plan, allowed) {
                 HookState::Attached(tier) => attached.push((hook, tier)),
                 HookState::Absent(reason) => {
                     failed = Some((hook.name, reason));
@@ -264,7 +271,7 @@ fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: &Allowed) -> BT
             chosen = Some(way);
             continue;
         };
-        attached.iter().for_each(|(hook, _)| detach_hook(ebpf, hook));
+        attached.iter().for_each(|(hook, _)| detach_hook(loaded, hook));
         for (hook, decision) in hooks() {
             let own = match decision {
                 Decision::Absent(reason) => reason,
@@ -288,9 +295,10 @@ fn attach_lock(ebpf: &mut Ebpf, plan: &Plan, btf: &Btf, allowed: &Allowed) -> BT
 }
 
 /// Takes back a hook of a way that is not complete.
-fn detach_hook(ebpf: &mut Ebpf, hook: &Hook) {
+fn detach_hook(loaded: &mut Loaded, hook: &Hook) {
+    loaded.attachments.remove(hook.name);
     for name in program_names(hook) {
-        let unloaded = match ebpf.program_mut(&name) {
+        let unloaded = match loaded.ebpf.program_mut(&name) {
             Some(Program::FEntry(program)) => program.unload(),
             Some(Program::FExit(program)) => program.unload(),
             Some(Program::BtfTracePoint(program)) => program.unload(),
@@ -329,7 +337,7 @@ fn turns(name: &str) -> [String; 3] {
 }
 
 /// Tries the tiers of one hook, best first.
-fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: &Allowed) -> HookState {
+fn attach_hook(loaded: &mut Loaded, hook: &Hook, plan: &Plan, allowed: &Allowed) -> HookState {
     let (first, switch, tier) = match hook.kind {
         HookKind::Entry => (allowed.fentry, "fentry", Tier::F),
         HookKind::Exit => (allowed.fentry, "fexit", Tier::F),
@@ -337,7 +345,7 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: &A
     };
     let mut reasons = Vec::new();
     if first {
-        match attach_programs(ebpf, hook.program, hook, plan, btf) {
+        match attach_programs(loaded, hook.program, hook, plan) {
             Ok(()) => return HookState::Attached(tier),
             Err(error) => reasons.push(format!("{switch} {}", refusal(&error))),
         }
@@ -346,7 +354,7 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: &A
     }
     if let Some(raw) = hook.raw_program {
         if allowed.raw_tracepoint {
-            match attach_programs(ebpf, raw, hook, plan, btf) {
+            match attach_programs(loaded, raw, hook, plan) {
                 Ok(()) => return HookState::Attached(tier),
                 Err(error) => reasons.push(format!("raw_tracepoint {}", refusal(&error))),
             }
@@ -360,7 +368,8 @@ fn attach_hook(ebpf: &mut Ebpf, hook: &Hook, plan: &Plan, btf: &Btf, allowed: &A
 /// Attaches a program, and those that step in for it so that they run after it: of the programs of a function the last
 /// attached runs first (kernel/bpf/trampoline.c, hlist_add_head), of those of a tracepoint the first (kernel/tracepoint.c,
 /// func_add).
-fn attach_programs(ebpf: &mut Ebpf, name: &str, hook: &Hook, plan: &Plan, btf: &Btf) -> Result<(), ProgramError> {
+fn attach_programs(loaded: &mut Loaded, name: &str, hook: &Hook, plan: &Plan) -> Result<(), ProgramError> {
+    let Loaded { ebpf, btf, attachments, .. } = loaded;
     let [first, again, last] = turns(name);
     let count = match hook.kind {
         HookKind::Tracepoint => plan.tracepoint_programs,
@@ -376,32 +385,12 @@ fn attach_programs(ebpf: &mut Ebpf, name: &str, hook: &Hook, plan: &Plan, btf: &
     if hook.kind != HookKind::Tracepoint {
         names.reverse();
     }
-    names.iter().try_for_each(|name| attach_program(ebpf, name, hook, btf))
-}
-
-fn attach_program(ebpf: &mut Ebpf, name: &str, hook: &Hook, btf: &Btf) -> Result<(), ProgramError> {
-    let Some(program) = ebpf.program_mut(name) else {
-        return Err(ProgramError::NotLoaded);
-    };
-    match program {
-        Program::FEntry(program) => {
-            program.load(hook.target, btf)?;
-            program.attach()?;
-        }
-        Program::FExit(program) => {
-            program.load(hook.target, btf)?;
-            program.attach()?;
-        }
-        Program::BtfTracePoint(program) => {
-            program.load(hook.target, btf)?;
-            program.attach()?;
-        }
-        Program::RawTracePoint(program) => {
-            program.load()?;
-            program.attach(hook.target)?;
-        }
-        _ => return Err(ProgramError::UnexpectedProgramType),
+    let mut links = Vec::with_capacity(names.len());
+    for name in &names {
+        load_program(ebpf, name, hook, btf)?;
+        links.push(link_program(ebpf, name, hook)?);
     }
+    attachments.insert(hook.name, Attachment { programs: names, links });
     Ok(())
 }
 

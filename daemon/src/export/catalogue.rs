@@ -183,13 +183,23 @@ families! {
     "mmscope_records_total" Counter [] "1" &[], records,
         "Single events over their record threshold";
     "mmscope_map_entries" Gauge ["map"] "one for each map" &[], map_entries,
-        "Entries in use in a table of the kernel side";
+        "Entries in use in a table of the kernel side at the last look at it: at each tick, of task_states at each sixteenth";
     "mmscope_map_capacity" Gauge ["map"] "one for each map" &[], map_capacity,
         "Entries that a table of the kernel side has room for (bytes for the ring)";
     "mmscope_map_bytes" Gauge ["map"] "one for each map" &[], map_bytes,
         "Memory of a table of the kernel side";
     "mmscope_ticks_total" Counter [] "1" &[], ticks,
         "Looks at the kernel side; a snapshot is as old as the last of them";
+    "mmscope_overhead_ratio" Gauge [] "1" &[], overhead,
+        "Share of the host's CPU time that the probes took at the last look at their cost, by the kernel's BPF run-time statistics, which are on for 50 ms then; absent where the kernel does not tell, or there is no budget";
+    "mmscope_overhead_budget_ratio" Gauge [] "1" &[], overhead_budget,
+        "Share of the host's CPU time that the probes may take; absent if there is no bound";
+    "mmscope_governor_level" Gauge [] "1" &[], governor_level,
+        "What is given up to keep the budget: 0 nothing, 1 stacks, 2 hazards, 3 waits, 4 most lock events, 5 everything";
+    "mmscope_governor_shed_seconds_total" Counter ["up_to"] "5" &[], governor_shed,
+        "Time during which things were not measured, by the last of stacks, hazards, waits, locks and all that was given up then: what happened meanwhile is in no total";
+    "mmscope_mmap_lock_sampling" Gauge [] "1" LOCK, lock_sampling,
+        "One acquisition or hold of mmap_lock in this many is counted, for as many; 1 if each is";
     "mmscope_build_info" Gauge ["version"] "1" &[], build_info,
         "Always one; the label tells the version";
     "process_cpu_seconds_total" Counter [] "1" &[], process_cpu,

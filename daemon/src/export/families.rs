@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 use probe_common::{
+    control::LOCK_SAMPLING,
     lost::REASONS,
     series::{
         ESCALATIONS, FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, HOLDERS, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS,
@@ -10,6 +11,7 @@ use probe_common::{
 };
 
 use crate::{
+    governor::Level,
     identity::Subject,
     intake::{Counts, Histogram},
     model::Snapshot,
@@ -24,6 +26,8 @@ pub(super) enum Value<'a> {
     Nanoseconds(u64),
     /// Seconds.
     Seconds(f64),
+    /// A part of a whole.
+    Ratio(f64),
     /// A histogram of durations.
     Histogram(&'a Histogram),
     /// A histogram of numbers, each of which is this power of two in the buckets and the sum.
@@ -322,6 +326,33 @@ pub(super) fn map_bytes(snapshot: &Snapshot, sink: Sink<'_>) {
 
 pub(super) fn ticks(snapshot: &Snapshot, sink: Sink<'_>) {
     sink(&[], Value::Whole(snapshot.ticks));
+}
+
+pub(super) fn overhead(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(ratio) = snapshot.governed.ratio {
+        sink(&[], Value::Ratio(ratio));
+    }
+}
+
+pub(super) fn overhead_budget(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(budget) = snapshot.governed.budget {
+        sink(&[], Value::Ratio(budget));
+    }
+}
+
+pub(super) fn governor_level(snapshot: &Snapshot, sink: Sink<'_>) {
+    sink(&[], Value::Whole(snapshot.governed.level.number()));
+}
+
+pub(super) fn governor_shed(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (level, spent) in Level::ALL.iter().zip(snapshot.governed.spent).skip(1) {
+        sink(&[level.name()], Value::Seconds(spent.as_secs_f64()));
+    }
+}
+
+pub(super) fn lock_sampling(snapshot: &Snapshot, sink: Sink<'_>) {
+    let is_sampled = snapshot.governed.level == Level::Locks;
+    sink(&[], Value::Whole(if is_sampled { u64::from(LOCK_SAMPLING) } else { 1 }));
 }
 
 pub(super) fn build_info(_: &Snapshot, sink: Sink<'_>) {

@@ -128,10 +128,10 @@ fn encode_value(kind: Kind, value: Value<'_>, series: &mut MetricEncoder<'_>) ->
     match (kind, value) {
         (Kind::Counter, Value::Whole(value)) => series.encode_counter(&value, none),
         (Kind::Counter, Value::Nanoseconds(ns)) => series.encode_counter(&seconds(ns), none),
-        (Kind::Counter, Value::Seconds(value)) => series.encode_counter(&value, none),
+        (Kind::Counter, Value::Seconds(value) | Value::Ratio(value)) => series.encode_counter(&value, none),
         (_, Value::Whole(value)) => series.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
         (_, Value::Nanoseconds(ns)) => series.encode_gauge(&seconds(ns)),
-        (_, Value::Seconds(value)) => series.encode_gauge(&value),
+        (_, Value::Seconds(value) | Value::Ratio(value)) => series.encode_gauge(&value),
         (_, Value::Histogram(histogram)) => encode_histogram(histogram, seconds, series),
         (_, Value::Numbers(histogram, unit_log2)) => {
             encode_histogram(histogram, |units| units as f64 / f64::from(1 << unit_log2), series)

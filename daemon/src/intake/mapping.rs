@@ -129,6 +129,11 @@ impl<T: FromBytes + IntoBytes> Mapping<T> {
         self.word(index, word).fetch_add(value, Ordering::Relaxed);
     }
 
+    /// Clears the bits of a word that are not in a mask.
+    pub(super) fn keep_in_word(&self, index: u32, word: usize, mask: u64) {
+        self.word(index, word).fetch_and(mask, Ordering::Relaxed);
+    }
+
     /// A copy of an entry, each word as it was at some moment of the copying.
     pub(super) fn read(&self, index: u32) -> T {
         let mut value = T::new_zeroed();

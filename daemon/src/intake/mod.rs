@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about subjects or rules; the clock is passed in.
 
+mod books;
 mod counts;
 mod mapping;
 mod programs;
@@ -163,9 +164,13 @@ pub struct Intake {
     /// Never handed out yet.
     next_slot: u32,
     next_row: u32,
+    /// Whether an mm has a userfault in flight, at the last look: then the task table tells since when.
+    has_faults: bool,
     /// As of the last look.
     slots_in_use: u32,
     rows_in_use: u32,
+    /// As of the last look at the task table.
+    tasks_busy: u32,
     programs: BTreeMap<&'static str, Vec<RawFd>>,
     own_tgid: u32,
     /// Tasks that had something open when tasks were last looked for, by entry.
@@ -201,8 +206,10 @@ impl Intake {
             error_books: std::collections::HashMap::new(),
             next_slot: 1,
             next_row: SERIES as u32,
+            has_faults: false,
             slots_in_use: 0,
             rows_in_use: 0,
+            tasks_busy: 0,
             programs: BTreeMap::new(),
             own_tgid: std::process::id(),
             task_books: BTreeMap::new(),
@@ -218,10 +225,14 @@ impl Intake {
         Ok(intake)
     }
 
-    /// Everything is attached: the programs whose own figures are read at each tick, and the time (CLOCK_MONOTONIC,
-    /// nanoseconds) from which on what ends without a beginning was missed and not only older.
-    pub fn attached(&mut self, programs: BTreeMap<&'static str, Vec<RawFd>>, now_ns: u64) {
+    /// The programs whose own figures are read at each tick.
+    pub fn programs(&mut self, programs: BTreeMap<&'static str, Vec<RawFd>>) {
         self.programs = programs;
+    }
+
+    /// Everything is attached since a time (CLOCK_MONOTONIC, nanoseconds): from then on what ends without a beginning was
+    /// missed, and is not only older.
+    pub fn attached(&mut self, now_ns: u64) {
         self.attached_ns.write(0, &now_ns);
     }
 
@@ -246,10 +257,10 @@ impl Intake {
         // Before slots are freed: a record may be of one that is.
         let records = self.drain();
         let mms = self.name(counts);
-        self.looks += 1;
         if self.looks.is_multiple_of(TASK_LOOKS) {
             self.look_for_tasks();
         }
+        self.looks += 1;
         self.free(&dead);
         if let Err(error) = self.hand_out() {
             tracing::warn!(%error, "cannot hand out table entries");
@@ -263,10 +274,14 @@ impl Intake {
             blocked_ns: (0..BLOCKED).map(|n| self.blocked_ns.read(n)).collect(),
             records,
         };
+        self.unmap();
+        observation
+    }
+
+    fn unmap(&mut self) {
         self.slots.unmap();
         self.rows.unmap();
         self.tasks.unmap();
-        observation
     }
 
     /// What was added to the plain counters, by slot, and the slots whose mm is gone for good.
@@ -274,6 +289,7 @@ impl Intake {
         let mut added = BTreeMap::new();
         let mut dead = Vec::new();
         self.slots_in_use = 0;
+        self.has_faults = false;
         self.slot_books.resize_with(self.next_slot as usize, SlotBook::new);
         for index in 0..self.next_slot {
             let book = &mut self.slot_books[index as usize];
@@ -283,6 +299,7 @@ impl Intake {
             }
             self.slots_in_use += 1;
             let slot = self.slots.read(index);
+            self.has_faults |= slot.faults_begun != slot.faults_ended;
             if slot.state == STATE_EXEC && book.exec_looks < EXEC_LOOKS {
                 // An exec has yet to give the process its name; what it did so far is told with it.
                 book.exec_looks += 1;
@@ -347,6 +364,7 @@ impl Intake {
     /// row may belong to one.
     fn look_for_tasks(&mut self) {
         let last = std::mem::take(&mut self.task_books);
+        self.tasks_busy = 0;
         for index in 0..self.tasks.len() {
             if self.tasks.read_word(index, BUSY_WORD) as u32 == 0 {
                 continue;
@@ -360,6 +378,7 @@ impl Intake {
                 self.lost.add_to_word(lost::ABANDONED, 0, 1);
             } else {
                 self.task_books.insert(index, id);
+                self.tasks_busy += 1;
             }
         }
     }
@@ -423,7 +442,7 @@ impl Intake {
 
     /// Puts names to what was counted. Own activity is left out.
     fn name(&self, mut counts: BTreeMap<u32, Counts>) -> Vec<MmObservation> {
-        let faults = self.faults_in_flight();
+        let faults = if self.has_faults { self.faults_in_flight() } else { BTreeMap::new() };
         let batches = self.batches.oldest(&self.slots);
         // What has something open is told though nothing was added.
         for index in faults.keys().chain(batches.keys()) {
@@ -472,7 +491,6 @@ impl Intake {
     }
 
     fn table_figures(&self) -> Vec<TableFigures> {
-        let busy = (0..self.tasks.len()).filter(|&index| self.tasks.read_word(index, BUSY_WORD) as u32 != 0).count();
         let table = |name, entries: Option<u64>, capacity: u32, entry: usize| TableFigures {
             name,
             entries,
@@ -482,7 +500,7 @@ impl Intake {
         vec![
             table("mm_slots", Some(u64::from(self.slots_in_use)), SLOTS, size_of::<MmSlot>()),
             table("histogram_rows", Some(u64::from(self.rows_in_use)), ROWS, size_of::<Row>()),
-            table("task_states", Some(busy as u64), TASKS, size_of::<TaskState>()),
+            table("task_states", Some(u64::from(self.tasks_busy)), TASKS, size_of::<TaskState>()),
             table("page_table_ranges", None, RANGES, size_of::<Range>()),
             table("uffd_errors", Some(self.error_books.len() as u64), ERRORS, size_of::<ErrorKey>() + 8),
             table(

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     anomaly::{Class, Hazard, Severity},
+    governor::Governed,
     identity::Subject,
     intake::{Counts, ProgramFigures, TableFigures},
     plan::HookState,
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub programs: BTreeMap<&'static str, ProgramFigures>,
     /// This process, as customary; none where /proc does not tell.
     pub process: Option<ProcessFigures>,
+    /// What was given up, to cost less.
+    pub governed: Governed,
     /// Hazards seen so far; totals that are zero are absent.
     pub hazards: Vec<Hazard>,
     /// Alerts that are raised, by class and severity; every one that is judged here is in it.

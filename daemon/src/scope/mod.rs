@@ -11,6 +11,7 @@ use probe_common::event::Record;
 use crate::{
     anomaly::{Anomalies, Class, Host, Look, MmLook, Totals, Transition},
     config::Config,
+    governor::Governed,
     identity::Subject,
     intake::{ProgramFigures, TableFigures},
     model::{Limits, Model, ProcessFigures, Snapshot},
@@ -40,6 +41,8 @@ pub struct Sight {
     pub blocked_ns: Vec<u64>,
     /// The process that saw it; none where /proc does not tell.
     pub process: Option<ProcessFigures>,
+    /// What was given up, to cost less.
+    pub governed: Governed,
 }
 
 impl Default for Sight {
@@ -55,6 +58,7 @@ impl Default for Sight {
             programs: BTreeMap::new(),
             blocked_ns: Vec::new(),
             process: None,
+            governed: Governed::default(),
         }
     }
 }
@@ -103,6 +107,12 @@ impl Scope {
 
     /// Takes what one tick saw. Uptimes must not go back.
     pub fn see(&mut self, sight: &Sight) -> Seen {
+        if let Some(hooks) = &sight.governed.hooks
+            && self.hooks != **hooks
+        {
+            self.hooks.clone_from(hooks);
+            self.anomalies.set_hooks(self.hooks.clone());
+        }
         let grown = self.totals.grow(Totals {
             lost: sight.lost.clone(),
             pending_mismatches: sight.pending_mismatches.unwrap_or_default(),
@@ -133,6 +143,7 @@ impl Scope {
             tables: sight.tables.clone(),
             programs: sight.programs.clone(),
             process: sight.process,
+            governed: sight.governed.clone(),
             hazards: self.anomalies.hazards(),
             alerts: self.anomalies.active(),
             alerts_over: self.anomalies.alerts_over(),

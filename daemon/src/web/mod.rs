@@ -14,10 +14,15 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{export, failure::Failure, model::Snapshot};
+use crate::{
+    export,
+    failure::Failure,
+    governor::{Governed, Level},
+    model::Snapshot,
+};
 
 /// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
 pub type SharedSnapshot = std::sync::Arc<arc_swap::ArcSwap<Snapshot>>;
@@ -36,6 +41,8 @@ pub struct Site {
     pub tick: Duration,
     /// When the last tick was.
     pub last_tick: std::sync::Arc<std::sync::Mutex<Option<Instant>>>,
+    /// What is given up, to cost less.
+    pub governed: watch::Receiver<Governed>,
 }
 
 impl Site {
@@ -106,7 +113,12 @@ async fn healthy(State(site): State<Site>) -> Response {
 
 async fn ready(State(site): State<Site>) -> Response {
     match site.age() {
-        Some(_) => "ready\n".into_response(),
+        // Ready also where less is measured: there is something to scrape.
+        Some(_) => {
+            let governed = site.governed.borrow().clone();
+            let line = if governed.level == Level::Full { String::new() } else { governed.line() + "\n" };
+            format!("ready\n{line}").into_response()
+        }
         None => (StatusCode::SERVICE_UNAVAILABLE, "no look at the kernel yet\n").into_response(),
     }
 }

@@ -60,10 +60,10 @@ impl Daemon {
         Self::configured("", args)
     }
 
-    /// With more lines of configuration.
+    /// With more lines of configuration. There is no budget, unless the arguments have one: everything has to be counted.
     pub(crate) fn configured(more: &str, args: &[&str]) -> Self {
         let config = tempfile::NamedTempFile::new().unwrap();
-        fs::write(config.path(), format!("tick = \"200ms\"\n{more}")).unwrap();
+        fs::write(config.path(), format!("tick = \"200ms\"\noverhead_budget = \"off\"\n{more}")).unwrap();
         let mut child = mmscope()
             .args(["run", "--web.listen-address=127.0.0.1:0", "--config.file"])
             .arg(config.path())
@@ -347,6 +347,7 @@ pub(crate) fn loaded_maps() -> usize {
         "BLOCKED_NS",
         "RECLAIM_",
         "CPU_ANSWERS",
+        ".data",
     ];
     aya::maps::loaded_maps()
         .filter_map(Result::ok)

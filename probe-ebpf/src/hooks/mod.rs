@@ -1,5 +1,6 @@
 //! One file per hook: all its forms together. A hook reads its arguments and calls the core.
 
+mod canary;
 mod change_prot_numa;
 mod change_protection;
 mod clear_refs_write;

@@ -58,7 +58,7 @@ fn mmscope(hooks: &[&str]) -> String {
 }
 
 const MMSCOPE_START: &str = r#"
-mmscope run@HOOKS@ >/run/watcher.log 2>&1 &
+mmscope run --overhead-budget=off@HOOKS@ >/run/watcher.log 2>&1 &
 watcher=$!
 for second in $(seq 60); do
     grep -q " serving " /run/watcher.log && break

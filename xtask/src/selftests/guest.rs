@@ -149,7 +149,7 @@ run() {
 "#;
 
 const START: &str = r#"
-mmscope run >/run/mmscope.log 2>&1 &
+mmscope run --overhead-budget=off >/run/mmscope.log 2>&1 &
 mmscope=$!
 for second in $(seq 60); do
     wget -q -O /dev/null http://127.0.0.1:10942/-/ready 2>/dev/null && break
