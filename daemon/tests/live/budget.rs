@@ -60,7 +60,7 @@ fn over_the_budget_less_is_measured_and_after_it_everything() {
     let busy = Endless::start(&load);
     let over = await_level(&daemon, |level| level > 0.0);
     assert!(daemon.get("/-/ready", "").unwrap().contains("level "), "readiness tells the level");
-    assert_eq!(daemon.said(&["WARN", "over the budget", "level="]).is_empty(), false);
+    assert!(!daemon.said(&["WARN", "over the budget", "level="]).is_empty());
     if over.sum(LEVEL, &[]) == 5.0 {
         // What is not measured is absent, and the hooks say why.
         let later = daemon.settled();
