@@ -73,7 +73,10 @@ impl Observer {
             Books::Forget => self.intake.forget(),
             Books::Attaching => self.intake.attaching(),
             // Without a clock all that ends without a beginning stays older than the probes.
-            Books::Attached => self.intake.attached(monotonic_ns().unwrap_or(0)),
+            Books::Attached(programs) => {
+                self.intake.programs(programs);
+                self.intake.attached(monotonic_ns().unwrap_or(0));
+            }
         }
     }
 

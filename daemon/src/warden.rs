@@ -1,6 +1,8 @@
 //! Looks at what the probes cost and does what the governor orders. In a thread of its own: detaching waits for the kernel.
 
 use std::{
+    collections::BTreeMap,
+    os::fd::RawFd,
     path::PathBuf,
     sync::{Arc, mpsc as std_mpsc, mpsc::RecvTimeoutError},
     thread::JoinHandle,
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// What the kernel side's books need when programs come or go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Books {
     /// Hazards were given up.
     SettleHazards,
@@ -29,8 +31,8 @@ pub enum Books {
     Forget,
     /// Programs are about to be attached.
     Attaching,
-    /// They are.
-    Attached,
+    /// They are: file descriptors of each hook's programs.
+    Attached(BTreeMap<&'static str, Vec<RawFd>>),
 }
 
 /// Something to do for whoever reads the kernel side.
@@ -276,7 +278,7 @@ impl Work {
             }
         }
         std::thread::sleep(SETTLING);
-        self.ask(Books::Attached);
+        self.ask(Books::Attached(self.loaded.programs()));
         self.level = Level::Full;
         self.tell(None);
     }

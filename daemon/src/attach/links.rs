@@ -14,7 +14,7 @@ use aya::{
 use probe_common::control::{CONTROL, Control};
 use zerocopy::IntoBytes as _;
 
-use super::{Loaded, refusal};
+use super::{Loaded, program_fds, refusal};
 use crate::{
     failure::Failure,
     plan::{HOOKS, Hook, HookKind},
@@ -128,14 +128,19 @@ impl Loaded {
         else {
             return Ok(());
         };
-        let links = attachment.programs.iter().map(|program| link_program(&mut self.ebpf, program, hook));
-        match links.collect::<Result<Vec<_>, _>>() {
-            Ok(links) => {
-                attachment.links = links;
-                Ok(())
-            }
-            Err(error) => Err(refusal(&error)),
+        let mut links = Vec::with_capacity(attachment.programs.len());
+        for program in &attachment.programs {
+            // Before 5.13 a program of a function or typed tracepoint that was detached can only be loaded anew.
+            let link = link_program(&mut self.ebpf, program, hook).or_else(|_| {
+                unload(&mut self.ebpf, program)?;
+                load_program(&mut self.ebpf, program, hook, &self.btf)?;
+                link_program(&mut self.ebpf, program, hook)
+            });
+            links.push(link.map_err(|error| refusal(&error))?);
         }
+        attachment.links = links;
+        self.programs.insert(hook.name, program_fds(&self.ebpf, hook));
+        Ok(())
     }
 
     /// Runs of the programs of each hook that is attached, so far.
@@ -176,14 +181,18 @@ impl Loaded {
     }
 
     fn link_canary(&mut self, program: &'static str, hook: &Hook) -> Result<Link, ProgramError> {
-        if self.canary_target != Some((program, hook.target)) {
-            // A program of functions or typed tracepoints is of one target.
-            if let Some((loaded, _)) = self.canary_target.take() {
-                unload(&mut self.ebpf, loaded)?;
-            }
-            load_program(&mut self.ebpf, program, hook, &self.btf)?;
-            self.canary_target = Some((program, hook.target));
+        // Before 5.13 a program that was detached can only be loaded anew.
+        if self.canary_target == Some((program, hook.target))
+            && let Ok(link) = link_program(&mut self.ebpf, program, hook)
+        {
+            return Ok(link);
         }
+        // A program of functions or typed tracepoints is of one target.
+        if let Some((loaded, _)) = self.canary_target.take() {
+            unload(&mut self.ebpf, loaded)?;
+        }
+        load_program(&mut self.ebpf, program, hook, &self.btf)?;
+        self.canary_target = Some((program, hook.target));
         link_program(&mut self.ebpf, program, hook)
     }
 
@@ -211,9 +220,11 @@ impl Loaded {
     }
 }
 
-fn unload(ebpf: &mut Ebpf, program: &str) -> Result<(), ProgramError> {
+/// Unloads a program, if it was loaded.
+pub(super) fn unload(ebpf: &mut Ebpf, program: &str) -> Result<(), ProgramError> {
     match ebpf.program_mut(program) {
         Some(Program::FEntry(program)) => program.unload(),
+        Some(Program::FExit(program)) => program.unload(),
         Some(Program::BtfTracePoint(program)) => program.unload(),
         Some(Program::RawTracePoint(program)) => program.unload(),
         _ => Ok(()),

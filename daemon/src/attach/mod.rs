@@ -13,13 +13,10 @@ use std::{
     path::Path,
 };
 
-use aya::{
-    Btf, Ebpf, EbpfLoader, Endianness,
-    programs::{Program, ProgramError},
-};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness, programs::ProgramError};
 use probe_common::params;
 
-use links::{Attachment, link_program, load_program};
+use links::{Attachment, link_program, load_program, unload};
 pub use links::{Canary, RunStatistics, Runs};
 
 use crate::{
@@ -298,15 +295,8 @@ fn attach_lock(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> BTreeMap<
 fn detach_hook(loaded: &mut Loaded, hook: &Hook) {
     loaded.attachments.remove(hook.name);
     for name in program_names(hook) {
-        let unloaded = match loaded.ebpf.program_mut(&name) {
-            Some(Program::FEntry(program)) => program.unload(),
-            Some(Program::FExit(program)) => program.unload(),
-            Some(Program::BtfTracePoint(program)) => program.unload(),
-            Some(Program::RawTracePoint(program)) => program.unload(),
-            _ => Ok(()),
-        };
         // A program that was never loaded says so.
-        if let Err(error) = unloaded {
+        if let Err(error) = unload(&mut loaded.ebpf, &name) {
             tracing::debug!(hook = hook.name, %error, "unload");
         }
     }
