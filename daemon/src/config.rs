@@ -10,11 +10,14 @@ use serde::Deserialize;
 
 pub use anomaly::Anomaly;
 pub use budget::Budget;
+pub use notify::{ALERTS_PATH, Alertmanager, Http, JOURNAL, Journal, Notify, Url, Webhook};
 
 use crate::failure::Failure;
 
 mod anomaly;
+mod bounds;
 mod budget;
+mod notify;
 
 /// What the file may say.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct Config {
     pub record: Record,
     /// What is worth an alert.
     pub anomaly: Anomaly,
+    /// Whom alerts are told to.
+    pub notify: Notify,
 }
 
 /// Bounds of single events.
@@ -66,6 +71,7 @@ impl Default for Config {
             stop_file: PathBuf::from("/run/mmscope.stop"),
             record: Record::default(),
             anomaly: Anomaly::default(),
+            notify: Notify::default(),
         }
     }
 }
@@ -103,7 +109,7 @@ impl Config {
         Self::parse(&text).map_err(|message| Failure::Config { path: path.to_owned(), message })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let config: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             let message = error.message().replace('\n', " ");
@@ -138,7 +144,8 @@ impl Config {
                 SUBJECTS.end()
             ));
         }
-        self.anomaly.check(&self.record)
+        self.anomaly.check(&self.record)?;
+        self.notify.check()
     }
 }
 

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use crate::identity::Subject;
 
 /// How much an alert matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know; nobody has to act.
     Info,

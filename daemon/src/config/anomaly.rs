@@ -5,32 +5,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Record, duration};
+use super::{
+    Record,
+    bounds::{Shown, within},
+    duration,
+};
 use crate::anomaly::kinds::Class;
-
-/// A value that can be shown as the configuration file has it.
-trait Shown: PartialOrd {
-    fn shown(&self) -> String;
-}
-
-impl Shown for Duration {
-    fn shown(&self) -> String {
-        humantime::format_duration(*self).to_string()
-    }
-}
-
-impl Shown for u64 {
-    fn shown(&self) -> String {
-        self.to_string()
-    }
-}
-
-fn within<T: Shown>(key: &str, value: &T, least: &T, most: &T) -> Result<(), String> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(format!("{key}: {} is not between {} and {}", value.shown(), least.shown(), most.shown()))
-}
 
 macro_rules! bounds {
     ($($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)+)])? $key:ident: $type:ty = $default:expr, $least:expr => $most:expr;)*) => {
