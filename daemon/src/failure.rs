@@ -21,6 +21,14 @@ pub enum Failure {
         /// What, with its line.
         message: String,
     },
+    /// A receiver of alerts cannot be told as the configuration says.
+    #[error("notify {sink:?}: {message}")]
+    Notify {
+        /// Its name.
+        sink: String,
+        /// What is wrong, with the file.
+        message: String,
+    },
     /// The kernel object does not belong to this binary.
     #[error("{origin}: {message}")]
     Object {
@@ -58,7 +66,7 @@ impl Failure {
             Self::Listen { .. } | Self::Nothing(_) => 69,
             Self::System(_) => 71,
             Self::Privileges(_) => 77,
-            Self::Config { .. } => 78,
+            Self::Config { .. } | Self::Notify { .. } => 78,
         })
     }
 }

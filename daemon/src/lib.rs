@@ -8,6 +8,7 @@ pub mod identity;
 pub mod intake;
 pub mod kernel;
 pub mod model;
+pub mod notify;
 pub mod observer;
 pub mod plan;
 pub mod scope;

@@ -35,7 +35,12 @@ fn main() -> ExitCode {
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::System(format!("start threads: {error}")))
-                .and_then(|runtime| runtime.block_on(run::run(args)))
+                .and_then(|runtime| {
+                    let result = runtime.block_on(run::run(args));
+                    // A look-up of a name that hangs does not keep mmscope from leaving.
+                    runtime.shutdown_background();
+                    result
+                })
         }
         Command::Doctor(args) => doctor::doctor(args),
     };

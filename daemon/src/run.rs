@@ -1,7 +1,7 @@
 //! `mmscope run`: settings, attach, serve, tick, detach.
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::IsTerminal as _,
     path::Path,
     process::ExitCode,
     sync::Arc,
@@ -17,14 +17,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    anomaly::{Severity, Transition},
     cli::{RunArgs, Shed},
     config::Config,
     failure::Failure,
     governor::{Governed, Level},
-    kernel::name_stacks,
     memory,
     model::Snapshot,
+    notify::{self, Notifier, say},
     observer::{self, Observer},
     plan::{HOOKS, HookState, NOT_NEEDED},
     privileges,
@@ -56,6 +55,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         None => Config::default(),
     };
     if args.config_check {
+        notify::check(&config.notify)?;
         println!("configuration is valid");
         return Ok(ExitCode::SUCCESS);
     }
@@ -66,6 +66,8 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     privileges::check(Path::new("/"))?;
     let listener = web::listen(&args.listen_address).await?;
     let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
+    let is_terminal = std::io::stdout().is_terminal();
+    let notifier = Notifier::start(&config.notify, config.anomaly.alerts, &address, is_terminal)?;
     let (loaded, observer, host) = observer::start(&config, &args.probes)?;
     let settings = warden::Settings {
         least: match args.shed {
@@ -80,7 +82,6 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     };
     let (warden, governed, requests) = warden::start(loaded, host.hooks.clone(), settings)?;
 
-    let is_terminal = std::io::stdout().is_terminal();
     if is_terminal {
         say(&terminal::greeting(&address, &args.telemetry_path, &host.release, &host.hooks));
     } else {
@@ -100,7 +101,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     for (class, reason) in scope.unjudged() {
         tracing::info!(class = class.name(), reason, "not judged");
     }
-    let looker = Looker { observer, scope, site, governed, requests, is_terminal };
+    let looker = Looker { observer, scope, site, governed, requests, is_terminal, notifier };
     let looking = tokio::spawn(look(looker, config.tick, stop.clone()));
 
     tokio::select! {
@@ -109,8 +110,13 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     tracing::info!("detaching");
     stop.cancel();
-    let _ = looking.await;
+    let notifier = looking.await;
+    // Beside the detaching, which may take longer.
+    let telling = notifier.map(|notifier| tokio::spawn(notifier.stop()));
     let _ = tokio::task::spawn_blocking(move || drop(warden)).await;
+    if let Ok(telling) = telling {
+        let _ = telling.await;
+    }
     // A connection that stays open does not keep mmscope from leaving.
     let _ = tokio::time::timeout(DRAIN, server).await;
     Ok(ExitCode::SUCCESS)
@@ -120,9 +126,6 @@ fn on(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
     signal(kind).map_err(|error| Failure::System(format!("handle signals: {error}")))
 }
 
-/// The running kernel's symbols.
-const SYMBOLS: &str = "/proc/kallsyms";
-
 /// Everything that a tick needs.
 struct Looker {
     observer: Observer,
@@ -131,15 +134,17 @@ struct Looker {
     governed: watch::Receiver<Governed>,
     requests: mpsc::Receiver<Request>,
     is_terminal: bool,
+    notifier: Notifier,
 }
 
-async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
+/// Ticks until the token is cancelled; back comes who still has alerts to tell.
+async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) -> Notifier {
     let mut interval = tokio::time::interval(tick);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut tables = TABLES.into_iter().peekable();
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return looker.notifier,
             Some(request) = looker.requests.recv() => {
                 looker.observer.keep(request.books);
                 let _ = request.done.send(());
@@ -160,59 +165,6 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) {
 const TRIM_TICKS: u64 = 6;
 
 impl Looker {
-    /// An alert was raised or cleared.
-    fn tell(&self, transition: &Transition) {
-        if self.is_terminal {
-            return say(&format!("{}\n", terminal::alert(transition)));
-        }
-        let class = transition.class.name();
-        let severity = transition.severity.name();
-        let (comm, cgroup) = transition.subject.as_ref().map_or(("", ""), |subject| (&*subject.comm, &*subject.cgroup));
-        let state = if transition.is_active { "raised" } else { "cleared" };
-        if transition.is_active && transition.severity != Severity::Info {
-            tracing::warn!(class, severity, state, comm, cgroup, "{}", transition.text);
-        } else {
-            tracing::info!(class, severity, state, comm, cgroup, "{}", transition.text);
-        }
-    }
-
-    /// What alerts were raised by, with the names of the stacks: in another thread, for these stand in a long table.
-    fn tell_evidence(&self, transitions: Vec<Transition>) {
-        let raised: Vec<Transition> =
-            transitions.into_iter().filter(|told| told.is_active && !told.evidence.is_empty()).collect();
-        if raised.is_empty() {
-            return;
-        }
-        let is_terminal = self.is_terminal;
-        tokio::task::spawn_blocking(move || {
-            let stacks: Vec<&[u64]> = raised.iter().flat_map(|told| &told.evidence).map(Record::stack).collect();
-            let names = name_stacks(Path::new(SYMBOLS), &stacks);
-            let mut names = names.unwrap_or_else(|error| {
-                tracing::warn!(%error, "stacks have no names");
-                Vec::new()
-            });
-            names.resize(stacks.len(), Vec::new());
-            let mut names = names.into_iter();
-            for told in &raised {
-                for (record, stack) in told.evidence.iter().zip(names.by_ref()) {
-                    if is_terminal {
-                        say(&terminal::evidence(told.class, record, &stack));
-                    } else {
-                        let (class, stack) = (told.class.name(), stack.join(" < "));
-                        tracing::info!(
-                            class,
-                            tgid = record.tgid,
-                            tid = record.tid,
-                            stack,
-                            "evidence: {}",
-                            terminal::record(record)
-                        );
-                    }
-                }
-            }
-        });
-    }
-
     /// An event came through the ring.
     fn tell_record(&self, record: &Record) {
         if self.is_terminal {
@@ -224,9 +176,9 @@ impl Looker {
 
     fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
         let sight = Sight { governed: self.governed.borrow().clone(), ..self.observer.look(now) };
-        let Seen { snapshot, transitions } = self.scope.see(&sight);
-        transitions.iter().for_each(|transition| self.tell(transition));
-        self.tell_evidence(transitions);
+        let Seen { mut snapshot, transitions } = self.scope.see(&sight);
+        self.notifier.tell(transitions, sight.wall);
+        snapshot.sinks = self.notifier.figures();
         sight.records.iter().for_each(|(_, record)| self.tell_record(record));
         let snapshot = Arc::new(snapshot);
         self.site.snapshot.store(snapshot.clone());
@@ -237,12 +189,6 @@ impl Looker {
         }
         snapshot
     }
-}
-
-/// Prints; a terminal that went away is no reason to stop.
-fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn log_start(address: &str, kernel: &str, hooks: &[HookState]) {

@@ -168,6 +168,16 @@ families! {
         "Alerts that are raised; a class that cannot be judged here is absent";
     "mmscope_alerts_dropped_total" Counter [] "1" &[], alerts_over,
         "Findings that found no room among the alerts";
+    "mmscope_notifications_sent_total" Counter ["sink"] "one for each sink" &[], notifications_sent,
+        "Messages that a receiver of alerts took; one may tell of many alerts";
+    "mmscope_notification_failures_total" Counter ["sink", "reason"] "7 for each sink" &[], notification_failures,
+        "Attempts to tell alerts that failed; all but those refused are made again";
+    "mmscope_notifications_dropped_total" Counter ["sink"] "one for each sink" &[], notifications_dropped,
+        "Raised or cleared alerts that were given up: refused, or too many waited";
+    "mmscope_notifications_suppressed_total" Counter ["sink"] "one for each sink" &[], notifications_suppressed,
+        "Raised or cleared alerts that were not told on their own: a later state took their place, during a cool-down or while the receiver was down";
+    "mmscope_notification_queue_length" Gauge ["sink"] "one for each sink" &[], notification_queue,
+        "Alerts that wait to be told";
     "mmscope_probe_attached" Gauge ["probe", "tier", "reason"] "one for each hook" &[], probes_attached,
         "Whether a hook is attached, at which tier, and if not, why";
     "mmscope_probe_runs_total" Counter ["probe"] "one for each hook" &[], probe_runs,

@@ -15,6 +15,7 @@ use crate::{
     identity::Subject,
     intake::{Counts, Histogram},
     model::Snapshot,
+    notify::{Reason, SinkFigures},
     plan::{HOOKS, HookState},
 };
 
@@ -187,6 +188,36 @@ pub(super) fn alerts(snapshot: &Snapshot, sink: Sink<'_>) {
 
 pub(super) fn alerts_over(snapshot: &Snapshot, sink: Sink<'_>) {
     sink(&[], Value::Whole(snapshot.alerts_over));
+}
+
+fn each_sink(snapshot: &Snapshot, of: impl Fn(&SinkFigures) -> u64, sink: Sink<'_>) {
+    for figures in &snapshot.sinks {
+        sink(&[&figures.name], Value::Whole(of(figures)));
+    }
+}
+
+pub(super) fn notifications_sent(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_sink(snapshot, |figures| figures.sent, sink);
+}
+
+pub(super) fn notifications_dropped(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_sink(snapshot, |figures| figures.dropped, sink);
+}
+
+pub(super) fn notifications_suppressed(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_sink(snapshot, |figures| figures.suppressed, sink);
+}
+
+pub(super) fn notification_queue(snapshot: &Snapshot, sink: Sink<'_>) {
+    each_sink(snapshot, |figures| figures.waiting, sink);
+}
+
+pub(super) fn notification_failures(snapshot: &Snapshot, sink: Sink<'_>) {
+    for figures in &snapshot.sinks {
+        for (reason, count) in Reason::ALL.iter().zip(figures.failures) {
+            sink(&[&figures.name, reason.name()], Value::Whole(count));
+        }
+    }
 }
 
 pub(super) fn lock_waits(snapshot: &Snapshot, sink: Sink<'_>) {

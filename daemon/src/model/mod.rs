@@ -10,6 +10,7 @@ use crate::{
     governor::Governed,
     identity::Subject,
     intake::{Counts, ProgramFigures, TableFigures},
+    notify::SinkFigures,
     plan::HookState,
 };
 
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub alerts: BTreeMap<(Class, Severity), u64>,
     /// Findings that found no room among the alerts.
     pub alerts_over: u64,
+    /// Receivers of alerts.
+    pub sinks: Vec<SinkFigures>,
     /// Nanoseconds waited for mmap_lock, by waiter's and holder's operation.
     pub blocked_ns: Vec<u64>,
     /// Single events over their thresholds since the start.

@@ -147,6 +147,8 @@ impl Scope {
             hazards: self.anomalies.hazards(),
             alerts: self.anomalies.active(),
             alerts_over: self.anomalies.alerts_over(),
+            // Known to who tells.
+            sinks: Vec::new(),
             blocked_ns: sight.blocked_ns.clone(),
             records: self.records,
             ticks: self.ticks,

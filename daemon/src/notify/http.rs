@@ -1,0 +1,164 @@
+//! POST to an HTTP server, one connection a request: alerts are rare, and a connection that is kept is one that is found broken
+//! when it matters. Secrets are read anew for each request and are in no log. Redirections are not followed, and no proxy is asked.
+
+use std::{io::ErrorKind, path::PathBuf, sync::Arc, time::Duration};
+
+use http_body_util::Full;
+use hyper::{
+    Request, StatusCode, Uri,
+    body::Bytes,
+    client::conn::http1,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, pki_types::ServerName},
+};
+
+use super::{
+    deliver::Failed,
+    figures::Reason,
+    secrets::{self, Secrets},
+};
+use crate::config;
+
+/// Where to.
+pub(super) enum Target {
+    Url(config::Url),
+    /// A file that holds it.
+    File(PathBuf),
+}
+
+impl Target {
+    fn url(&self) -> Result<config::Url, Failed> {
+        match self {
+            Self::Url(url) => Ok(url.clone()),
+            Self::File(path) => {
+                let text = secrets::line(path)?;
+                config::Url::parse(&text)
+                    .map_err(|error| Failed::new(Reason::File, format!("{}: {error}", path.display())))
+            }
+        }
+    }
+}
+
+/// A server, and how to speak to it.
+pub(super) struct Client {
+    target: Target,
+    timeout: Duration,
+    secrets: Secrets,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Client {
+    /// Reads all files that the configuration names, to find mistakes at the start.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be used; the message names it.
+    pub(super) fn new(target: Target, http: &config::Http) -> Result<Self, String> {
+        let secrets = Secrets::of(http);
+        let unusable = |failed: Failed| failed.message;
+        let url = target.url().map_err(unusable)?;
+        secrets.headers().map_err(unusable)?;
+        let is_secure = url.uri().scheme_str() == Some("https") || matches!(target, Target::File(_));
+        let tls = if is_secure || http.ca_file.is_some() { Some(secrets::tls(http.ca_file.as_deref())?) } else { None };
+        Ok(Self { target, timeout: http.timeout, secrets, tls })
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    ///
+    /// When the answer is not one of success.
+    pub(super) async fn post(&self, body: Vec<u8>) -> Result<(), Failed> {
+        tokio::time::timeout(self.timeout, self.exchange(body)).await.unwrap_or_else(|_| {
+            let timeout = humantime::format_duration(self.timeout);
+            Err(Failed::new(Reason::Timeout, format!("no answer within {timeout}")))
+        })
+    }
+
+    async fn exchange(&self, body: Vec<u8>) -> Result<(), Failed> {
+        let url = self.target.url()?;
+        let headers = self.secrets.headers()?;
+        let request = request(url.uri(), headers, body)?;
+        let host = url.uri().host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let is_secure = url.uri().scheme_str() == Some("https");
+        let port = url.uri().port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let stream = TcpStream::connect((&*host, port))
+            .await
+            .map_err(|error| Failed::new(Reason::Connect, format!("connect: {error}")))?;
+        if !is_secure {
+            return over(stream, request).await;
+        }
+        let nameless = || Failed::new(Reason::Tls, "the host's name can have no certificate");
+        let name = ServerName::try_from(host).map_err(|_| nameless())?;
+        let tls = self.tls.clone().ok_or_else(nameless)?;
+        let stream = TlsConnector::from(tls)
+            .connect(name, stream)
+            .await
+            .map_err(|error| Failed::new(Reason::Tls, format!("secure the connection: {error}")))?;
+        over(stream, request).await
+    }
+}
+
+fn request(uri: &Uri, headers: HeaderMap, body: Vec<u8>) -> Result<Request<Full<Bytes>>, Failed> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = Request::post(path).body(Full::new(Bytes::from(body))).map_err(broken)?;
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let own: [(HeaderName, HeaderValue); 4] = [
+        (header::HOST, HeaderValue::from_str(host).map_err(broken)?),
+        (header::USER_AGENT, HeaderValue::from_static(concat!("mmscope/", env!("CARGO_PKG_VERSION")))),
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CONNECTION, HeaderValue::from_static("close")),
+    ];
+    // Those of the configuration win.
+    request.headers_mut().extend(own);
+    request.headers_mut().extend(headers);
+    Ok(request)
+}
+
+/// One request over one connection.
+async fn over<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(), Failed>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let mut answer = std::pin::pin!(sender.send_request(request));
+    let mut connection = std::pin::pin!(connection);
+    let response = tokio::select! {
+        biased;
+        response = &mut answer => response,
+        // It is over: what was answered is known by now.
+        _ = &mut connection => answer.await,
+    };
+    let response = response.map_err(broken)?;
+    let retry_after = response.headers().get(header::RETRY_AFTER);
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok()).map(Duration::from_secs);
+    judge(response.status(), retry_after)
+}
+
+fn broken(error: impl std::error::Error) -> Failed {
+    Failed::new(Reason::Broken, format!("the connection broke: {error}"))
+}
+
+/// What an answer means. Only one that speaks of the message itself makes it be given up: a wrong token or path may be put right.
+fn judge(status: StatusCode, retry_after: Option<Duration>) -> Result<(), Failed> {
+    let reason = match status {
+        status if status.is_success() => return Ok(()),
+        StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => Reason::Refused,
+        _ => Reason::Status,
+    };
+    Err(Failed { reason, message: format!("the answer is HTTP {status}"), retry_after })
+}
+
+/// An error of the file system, as it is told.
+pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failed {
+    let what = if error.kind() == ErrorKind::NotFound { "there is no such file".to_owned() } else { error.to_string() };
+    Failed::new(Reason::File, format!("{}: {what}", path.display()))
+}
