@@ -181,10 +181,9 @@ impl Notifier {
         let Self { sinks, told, tasks, .. } = self;
         drop(told);
         tasks.close();
-        if tokio::time::timeout(FLUSH, tasks.wait()).await.is_err() {
-            for figures in sinks.iter().map(Sink::figures).filter(|figures| figures.waiting > 0) {
-                tracing::warn!(sink = figures.name, alerts = figures.waiting, "alerts were never told");
-            }
+        let _ = tokio::time::timeout(FLUSH, tasks.wait()).await;
+        for figures in sinks.iter().map(Sink::figures).filter(|figures| figures.waiting > 0) {
+            tracing::warn!(sink = figures.name, alerts = figures.waiting, "alerts were never told");
         }
     }
 }

@@ -142,6 +142,54 @@ fn alerts_have_their_evidence_with_stacks() {
     assert!(!stack.contains("bpf_"), "{evidence}");
 }
 
+/// What waits for whom on any kernel, told to a webhook and as an Alertmanager wants it: raised with a stack, and cleared.
+#[test]
+fn alerts_are_told_to_webhooks_and_alertmanagers() {
+    let receiver = Receiver::start();
+    let load = Load::named("told");
+    let daemon = Daemon::configured(
+        &format!(
+            "[record]\nhold = \"1ms\"\n\
+             [anomaly]\nraise_looks = 1\nlock_convoy_hold = \"1ms\"\nlock_convoy_lost = \"1ms\"\nclear_after = \"1s\"\n\
+             [[notify.webhook]]\nname = \"hook\"\nurl = \"http://{0}/hook\"\ngroup_wait = \"0s\"\ncool_down = \"0s\"\n\
+             [[notify.alertmanager]]\nname = \"am\"\nurls = [\"http://{0}\"]\n",
+            receiver.address
+        ),
+        &[],
+    );
+    let about = |alerts: &serde_json::Value, comm: &str| -> Vec<serde_json::Value> {
+        let is_it = |alert: &&serde_json::Value| alert["comm"] == comm || alert["labels"]["comm"] == comm;
+        alerts.as_array().unwrap().iter().filter(is_it).cloned().collect()
+    };
+    let to_hook = || receiver.got("/hook").into_iter().filter(|body| body["class"] == "lock_convoy");
+    let hooked = || to_hook().flat_map(|body| about(&body["alerts"], "told")).collect::<Vec<_>>();
+    let raised = await_some("raised alert", || {
+        let args = ["lock-hold", "--writers", "2", "--readers", "1", "--ops", "20", "--pages", "4096"];
+        load.run(&[&args[..], &["--write-op", "munmap"]].concat());
+        hooked().into_iter().find(|alert| alert["state"] == "raised")
+    });
+    let stack = raised["evidence"][0]["stack"].as_array().unwrap();
+    assert!(stack.len() > 2 && stack[0].as_str().unwrap().contains("+0x"), "{raised:#}");
+    let cleared = await_some("cleared alert", || hooked().into_iter().find(|alert| alert["state"] == "cleared"));
+    assert!(cleared["ends_at"].as_str().unwrap() > cleared["starts_at"].as_str().unwrap(), "{cleared:#}");
+    assert!(cleared["sequence"].as_u64() > raised["sequence"].as_u64());
+
+    let managed = || receiver.got("/api/v2/alerts").iter().flat_map(|body| about(body, "told")).collect::<Vec<_>>();
+    let ended = await_some("both states", || {
+        let all = managed();
+        let first = all.first()?;
+        assert_eq!(first["labels"]["alertname"], "MmscopeLockConvoy");
+        all.iter().find(|alert| alert["startsAt"] == first["startsAt"] && alert["endsAt"] != first["endsAt"]).cloned()
+    });
+    assert!(ended["endsAt"].as_str() < managed()[0]["endsAt"].as_str(), "it ended before it would have by itself");
+    let scrape = daemon.settled();
+    for sink in ["hook", "am"] {
+        assert!(scrape.sum("mmscope_notifications_sent_total", &[("sink", sink)]) >= 2.0, "{sink}");
+        assert_eq!(scrape.sum("mmscope_notification_failures_total", &[("sink", sink)]), 0.0, "{sink}");
+        assert_eq!(scrape.sum("mmscope_notifications_dropped_total", &[("sink", sink)]), 0.0, "{sink}");
+    }
+}
+
 #[test]
 fn a_signal_detaches_and_ends_with_zero() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {

@@ -371,6 +371,53 @@ pub(crate) fn fed(command: &mut Command, input: &str) -> (ExitStatus, String) {
     (child.wait().unwrap(), text)
 }
 
+/// A server on loopback that takes every POST of JSON: path and body of each.
+pub(crate) struct Receiver {
+    pub(crate) address: String,
+    got: Arc<Mutex<Vec<(String, serde_json::Value)>>>,
+}
+
+impl Receiver {
+    pub(crate) fn start() -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let got = Arc::<Mutex<Vec<(String, serde_json::Value)>>>::default();
+        let taken = got.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                taken.lock().unwrap().extend(take_post(stream));
+            }
+        });
+        Self { address, got }
+    }
+
+    /// The bodies that came to a path so far.
+    pub(crate) fn got(&self, path: &str) -> Vec<serde_json::Value> {
+        self.got.lock().unwrap().iter().filter(|(to, _)| to == path).map(|(_, body)| body.clone()).collect()
+    }
+}
+
+/// None if the other side went away first.
+fn take_post(mut stream: std::net::TcpStream) -> Option<(String, serde_json::Value)> {
+    use std::io::Write as _;
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|&bytes| bytes > 2)?;
+        head.push(line.trim().to_ascii_lowercase());
+        if reader.fill_buf().ok()?.starts_with(b"\r\n") {
+            reader.consume(2);
+            break;
+        }
+    }
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").ok()?;
+    Some((head[0].split(' ').nth(1)?.to_owned(), serde_json::from_slice(&body).ok()?))
+}
+
 /// Whether a path is there: for what a test needs of its surroundings.
 pub(crate) fn exists(path: &str) -> bool {
     Path::new(path).exists()
