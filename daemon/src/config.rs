@@ -196,6 +196,7 @@ mod tests {
         wrong("[anomaly]\nuffd_slow_percent = 100\n", &["anomaly.uffd_slow_percent", "100", "between 0 and 99"]);
         wrong("[anomaly]\nuffd_stuck_age = \"5ms\"\n", &["anomaly.uffd_stuck_age", "5ms", "1s"]);
         wrong("[anomaly]\nlock_convoy_hold = \"49ms\"\n", &["anomaly.lock_convoy_hold", "record.hold (50ms)"]);
+        wrong("[anomaly]\nbaseline_looks = 20\n", &["anomaly.baseline_warm_up", "60", "baseline_looks (20)"]);
         wrong("[record]\nwindow = \"1m\"\n", &["anomaly.long_window_duration", "record.window"]);
     }
 }

@@ -6,6 +6,8 @@
 //! docs/anomalies.md.
 
 mod alerts;
+mod baseline;
+mod baselines;
 mod class;
 #[cfg(test)]
 mod fixture;
@@ -37,6 +39,7 @@ use crate::{
     plan::HookState,
 };
 use alerts::Alerts;
+use baselines::Baselines;
 use class::CLASSES;
 use hazards::Hazards;
 use kinds::{Counted, Found};
@@ -67,6 +70,7 @@ pub struct Anomalies {
     judged: Vec<Class>,
     unjudged: Vec<(Class, String)>,
     memory: Memory,
+    baselines: Option<Baselines>,
     alerts: Alerts,
     hazards: Hazards,
 }
@@ -80,6 +84,7 @@ impl Anomalies {
         Self {
             alerts: Alerts::new(&bounds),
             hazards: Hazards::new(config),
+            baselines: Baselines::new(config),
             memory: Memory::default(),
             bounds,
             host,
@@ -101,12 +106,15 @@ impl Anomalies {
         for class in &self.judged {
             (class.entry().rule)(&context, &mut self.memory, &mut found);
         }
+        if let Some(baselines) = &mut self.baselines {
+            baselines.judge(&context, &self.judged, &mut found);
+        }
         for (subject, class, outcome, count) in found.hazards {
             self.hazards.add(look.now, subject.as_ref(), class, outcome, count);
         }
         let transitions = self.alerts.step(look.now, found.findings);
         for raised in transitions.iter().filter(|transition| transition.is_active) {
-            if raised.class.entry().counted == Counted::Episode {
+            if raised.class.entry().counted == Counted::Episode && !baselines::is_about(raised.about) {
                 self.hazards.add(look.now, raised.subject.as_ref(), raised.class, raised.about, 1);
             }
         }
@@ -123,6 +131,12 @@ impl Anomalies {
     #[must_use]
     pub fn alerts_over(&self) -> u64 {
         self.alerts.over()
+    }
+
+    /// Figures that found no room among the baselines, since the start; none where there are no baselines.
+    #[must_use]
+    pub fn baselines_over(&self) -> Option<u64> {
+        self.baselines.as_ref().map(Baselines::over)
     }
 
     /// Hazards since the start; a total that is zero is absent.

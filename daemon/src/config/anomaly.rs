@@ -61,6 +61,16 @@ bounds! {
     clear_after: Duration = ms(60_000), ms(0) => ms(24 * 3_600_000);
     /// Alerts that are kept at once, raised or about to be.
     alerts: u64 = 1_000, 1 => 100_000;
+    /// Times its own median from which on a subject's figure is told as unusual; none at all if zero.
+    baseline_factor: u64 = 0, 0 => 1_000_000;
+    /// Ticks with an event of a figure that its median is of.
+    baseline_looks: u64 = 300, 10 => 3_600;
+    /// Such ticks before it is judged.
+    baseline_warm_up: u64 = 60, 5 => 3_600;
+    /// Events of a figure in a tick, below which it is not judged.
+    baseline_minimum: u64 = 100, 1 => PER_SECOND;
+    /// Figures of subjects that are remembered.
+    baseline_figures: u64 = 1_000, 1 => 10_000;
     /// Unwarranted forced flushes of one mm, per second.
     unwarranted_flush_storm_per_second: u64 = 1_000, 1 => PER_SECOND;
     /// Outer windows of protection changes.
@@ -117,6 +127,10 @@ impl Anomaly {
     /// Names the key and its bounds.
     pub fn check(&self, record: &Record) -> Result<(), String> {
         self.check_bounds()?;
+        if self.baseline_warm_up > self.baseline_looks {
+            let (warm_up, looks) = (self.baseline_warm_up, self.baseline_looks);
+            return Err(format!("anomaly.baseline_warm_up: {warm_up} is above anomaly.baseline_looks ({looks})"));
+        }
         let recorded = |key: &str, value: Duration, by: &str, from: Duration| {
             if value >= from {
                 return Ok(());

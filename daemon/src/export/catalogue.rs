@@ -168,6 +168,8 @@ families! {
         "Alerts that are raised; a class that cannot be judged here is absent";
     "mmscope_alerts_dropped_total" Counter [] "1" &[], alerts_over,
         "Findings that found no room among the alerts";
+    "mmscope_baselines_dropped_total" Counter [] "1" &[], baselines_over,
+        "Figures of subjects that found no room among the baselines, at each tick; absent where baselines are switched off";
     "mmscope_notifications_sent_total" Counter ["sink"] "one for each sink" &[], notifications_sent,
         "Messages that a receiver of alerts took; one may tell of many alerts";
     "mmscope_notification_failures_total" Counter ["sink", "reason"] "7 for each sink" &[], notification_failures,

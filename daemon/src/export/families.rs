@@ -190,6 +190,12 @@ pub(super) fn alerts_over(snapshot: &Snapshot, sink: Sink<'_>) {
     sink(&[], Value::Whole(snapshot.alerts_over));
 }
 
+pub(super) fn baselines_over(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(over) = snapshot.baselines_over {
+        sink(&[], Value::Whole(over));
+    }
+}
+
 fn each_sink(snapshot: &Snapshot, of: impl Fn(&SinkFigures) -> u64, sink: Sink<'_>) {
     for figures in &snapshot.sinks {
         sink(&[&figures.name], Value::Whole(of(figures)));

@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub alerts: BTreeMap<(Class, Severity), u64>,
     /// Findings that found no room among the alerts.
     pub alerts_over: u64,
+    /// Figures that found no room among the baselines; none where there are no baselines.
+    pub baselines_over: Option<u64>,
     /// Receivers of alerts.
     pub sinks: Vec<SinkFigures>,
     /// Nanoseconds waited for mmap_lock, by waiter's and holder's operation.

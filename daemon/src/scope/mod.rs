@@ -147,6 +147,7 @@ impl Scope {
             hazards: self.anomalies.hazards(),
             alerts: self.anomalies.active(),
             alerts_over: self.anomalies.alerts_over(),
+            baselines_over: self.anomalies.baselines_over(),
             // Known to who tells.
             sinks: Vec::new(),
             blocked_ns: sight.blocked_ns.clone(),
