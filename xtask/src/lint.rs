@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::setup::{self, Tools, Wants};
-use crate::{build, paths, sh, tidy, unused};
+use crate::{build, dashboards, paths, sh, tidy, unused};
 
 /// A checker from the registry, at the version that this tree is clean under.
 struct Checker {
@@ -24,12 +24,14 @@ pub(crate) fn lint() -> Result<ExitCode> {
     components()?;
 
     type Check = fn(&Tools) -> Result<()>;
-    let checks: [(&str, Check); 7] = [
+    let checks: [(&str, Check); 9] = [
         ("tidy", |_| tidy::check()),
         ("formatting", |_| formatting()),
         ("spelling", |_| spelling()),
         ("unused dependencies", |_| unused::check()),
         ("licences", |_| licences()),
+        ("dashboards", |_| dashboards::check()),
+        ("dashboards' schema", |_| dashboards::check_schema()),
         ("clippy", clippy),
         ("probes", probes),
     ];

@@ -10,6 +10,7 @@ mod apt;
 mod bench;
 mod build;
 mod console;
+mod dashboards;
 mod debian;
 mod dist;
 mod exact;
@@ -92,6 +93,8 @@ enum Task {
     UnfixedKernel(unfixed_kernel::UnfixedKernelArgs),
     /// The bug that mmscope grew out of, on a kernel that has it and on two that do not
     Race(race::RaceArgs),
+    /// Write the Grafana dashboards from the catalogue of metrics
+    Dashboards(dashboards::DashboardsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
     Lint,
 }
@@ -148,6 +151,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Selftests(args) => return selftests::main(&args),
         Task::UnfixedKernel(args) => return unfixed_kernel::main(&args),
         Task::Race(args) => return race::main(&args),
+        Task::Dashboards(args) => return dashboards::main(&args),
         Task::Lint => return lint::lint(),
     }
     Ok(ExitCode::SUCCESS)
