@@ -65,6 +65,11 @@ impl Catalogue {
         Ok(Self(families))
     }
 
+    /// Names of all families.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The family of a query's metric, with its name: a histogram's metrics are its buckets, sum and count.
     pub(super) fn of_metric(&self, metric: &str) -> Option<(&str, &Family)> {
         let found = |name: &str| self.0.get_key_value(name).map(|(name, family)| (name.as_str(), family));

@@ -24,7 +24,10 @@ pub(super) fn check(files: &[(PathBuf, String)], catalogue: &Catalogue) -> Resul
         let value: Value = serde_json::from_str(text).with_context(|| format!("read {}", file.display()))?;
         dashboards.insert(file.display().to_string(), value);
     }
-    Ok(check_all(&dashboards, catalogue))
+    let mut breaches = check_all(&dashboards, catalogue);
+    let unasked = query::unasked(dashboards.values(), catalogue);
+    breaches.extend(unasked.iter().map(|family| format!("{family}: no panel asks for this family")));
+    Ok(breaches)
 }
 
 /// The same of values, by the files' names.

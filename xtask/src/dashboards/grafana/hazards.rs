@@ -20,7 +20,12 @@ pub(super) fn board() -> Board {
             docs/anomalies.md has the classes",
         subjects: true,
         docs: true,
-        sections: vec![("Now", now()), ("Over time", over_time()), ("Where", vec![by_subject(), judged(), rules()])],
+        sections: vec![
+            ("Now", now()),
+            ("Over time", over_time()),
+            ("Where", vec![by_subject(), judged(), rules()]),
+            ("Who is told", told()),
+        ],
     }
 }
 
@@ -121,4 +126,38 @@ fn rules() -> Panel {
     .sort("Alerts")
     .empty("no alert fires, or the rules are not loaded")
     .links_of("alertname", &[links::to_page("Runbook", "runbooks/${__value.raw}.md")])
+}
+
+fn told() -> Vec<Panel> {
+    let none = "no receiver of alerts is configured";
+    let rate = |family: &str| format!("sum by (sink) (rate({family}{{@host}}[@rate]))");
+    vec![
+        Panel::new(Kind::Bars, "Told", "Messages by receiver.")
+            .ask(&rate("mmscope_notifications_sent_total"), "{{sink}}")
+            .unit("cps")
+            .empty(none)
+            .size(6, 8),
+        Panel::new(Kind::Lines, "Waiting to be told", "A queue that grows is a receiver that does not answer.")
+            .ask("sum by (sink) (mmscope_notification_queue_length{@host})", "{{sink}}")
+            .empty(none)
+            .size(6, 8),
+        Panel::new(Kind::Bars, "Attempts that failed", "By receiver and reason.")
+            .ask(
+                "sum by (sink, reason) (rate(mmscope_notification_failures_total{@host}[@rate]))",
+                "{{sink}} {{reason}}",
+            )
+            .unit("cps")
+            .empty(none)
+            .size(6, 8),
+        Panel::new(
+            Kind::Bars,
+            "Not told",
+            "Dropped ones nobody has heard of; of suppressed ones a later state was told.",
+        )
+        .ask(&rate("mmscope_notifications_dropped_total"), "dropped: {{sink}}")
+        .ask(&rate("mmscope_notifications_suppressed_total"), "suppressed: {{sink}}")
+        .unit("cps")
+        .empty(none)
+        .size(6, 8),
+    ]
 }

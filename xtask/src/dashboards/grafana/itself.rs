@@ -164,9 +164,14 @@ fn room() -> Vec<Panel> {
         )
         .ask("sum by (instance) (rate(mmscope_records_total{@host}[@rate]))", "{{instance}}")
         .unit("cps"),
-        Panel::new(Kind::Lines, "Alerts dropped", "For want of room among the alerts.")
-            .ask("sum by (instance) (rate(mmscope_alerts_dropped_total{@host}[@rate]))", "{{instance}}")
-            .unit("cps"),
+        Panel::new(
+            Kind::Lines,
+            "Dropped for want of room",
+            "Findings among the alerts, and figures of subjects among the baselines.",
+        )
+        .ask("sum by (instance) (rate(mmscope_alerts_dropped_total{@host}[@rate]))", "alerts {{instance}}")
+        .ask("sum by (instance) (rate(mmscope_baselines_dropped_total{@host}[@rate]))", "baselines {{instance}}")
+        .unit("cps"),
     ]
 }
 

@@ -1,12 +1,14 @@
 //! Rules about queries: metrics and labels that the catalogue has, matchers, ranges.
 
+use std::collections::BTreeSet;
+
 use promql_parser::label::MatchOp;
 use promql_parser::parser::VectorSelector;
 use serde_json::Value;
 
 use super::super::catalogue::{Catalogue, Kind};
 use super::super::promql::{self, Parts};
-use super::{items, text, variables};
+use super::{items, panels, text, variables};
 
 /// Matchers of every selector: the chosen hosts.
 const HOST: [&str; 3] = ["cluster", "job", "instance"];
@@ -56,6 +58,18 @@ pub(super) fn check_target(
     check_groups(&parts, catalogue, say);
     check_whose(&parts, say);
     may_be_absent
+}
+
+/// Families that no panel asks for.
+pub(super) fn unasked<'a>(dashboards: impl Iterator<Item = &'a Value>, catalogue: &Catalogue) -> Vec<String> {
+    let mut asked = BTreeSet::new();
+    for target in dashboards.flat_map(panels).flat_map(|panel| items(&panel["targets"])) {
+        // One that does not parse is a breach already.
+        let selectors = promql::parse(text(&target["expr"])).unwrap_or_default().selectors;
+        let names = selectors.iter().filter_map(|selector| selector.name.as_deref());
+        asked.extend(names.filter_map(|name| Some(catalogue.of_metric(name)?.0)));
+    }
+    catalogue.names().filter(|name| !asked.contains(name)).map(str::to_owned).collect()
 }
 
 /// A rate's range follows from how often is scraped; an increase may also be that of the whole time range.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::super::catalogue::Catalogue;
-use super::check_all;
+use super::{check_all, query};
 
 const PAGE: &str = "\
     | a_seconds | histogram | comm, cgroup, mode | 2 S | down_read + up_read | How long |\n\
@@ -192,4 +192,11 @@ fn annotations_are_held_to_the_same() {
     let mut dashboard = good("sum(b_total{@host})");
     dashboard["annotations"] = json!({ "list": [{ "name": "N", "target": { "expr": "c_total" } }] });
     one(&said_of(dashboard), "annotation \"N\": there is no metric");
+}
+
+#[test]
+fn a_family_that_nobody_asks_for() {
+    let catalogue = Catalogue::parse(PAGE).unwrap();
+    let dashboard = good("sum(a_seconds_count{@host}) / sum(mmscope_build_info{@host})");
+    assert_eq!(query::unasked([&dashboard].into_iter(), &catalogue), ["b_total", "process_open_fds"]);
 }
