@@ -23,6 +23,7 @@
 //! Exit status: 0 done exactly as asked, 1 a call failed, 2 wrong usage, 3 this kernel or this user cannot do it.
 
 mod bystander;
+mod children;
 mod cmd;
 mod contention;
 mod cpus;

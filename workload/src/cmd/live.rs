@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::children::Children;
 use crate::memory::Area;
 use crate::setup::Setup;
 use crate::timing::nanos;
@@ -45,9 +46,6 @@ struct Counts {
     elapsed_ns: u64,
 }
 
-/// Children, killed when this is dropped.
-struct Children(Vec<libc::pid_t>);
-
 impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
         let page = Area::touched(1, setup)?;
@@ -58,14 +56,14 @@ impl Args {
             .context("--prefix")?;
         let pause = Duration::from_millis(self.pause_ms);
         let begin = Instant::now();
-        let mut children = Children(Vec::with_capacity(self.processes));
+        let mut children = Children::with_capacity(self.processes);
         for n in 0..self.processes {
             let first = pause.mul_f64(n as f64 / self.processes as f64);
             // SAFETY: this process has one thread.
             match unsafe { libc::fork() } {
                 0 => live(&names[n % names.len()], &page, first, pause),
                 -1 => return Err(io::Error::last_os_error()).with_context(|| format!("fork child {n}")),
-                pid => children.0.push(pid),
+                pid => children.push(pid),
             }
         }
         thread::sleep(Duration::from_secs(self.seconds));
@@ -87,17 +85,4 @@ fn live(name: &CString, page: &Area, first: Duration, pause: Duration) -> ! {
     }
     // SAFETY: ends this child alone; no destructor of the parent's runs.
     unsafe { libc::_exit(FAILED) }
-}
-
-impl Drop for Children {
-    fn drop(&mut self) {
-        for &pid in &self.0 {
-            // SAFETY: a child of this process that nobody has waited for.
-            unsafe { libc::kill(pid, libc::SIGKILL) };
-        }
-        for &pid in &self.0 {
-            // SAFETY: as above; how it ended does not matter.
-            unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-        }
-    }
 }

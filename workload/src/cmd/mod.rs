@@ -15,6 +15,7 @@ mod munmap;
 mod noop;
 mod pageout;
 mod share;
+mod spread;
 mod uffd;
 mod uffd_errors;
 mod uffd_missing;
@@ -65,6 +66,8 @@ pub(crate) enum Command {
     Flip(flip::Args),
     /// Children that work in this very address space
     Share(share::Args),
+    /// The same work on every processor at once, by threads of one address space or by processes
+    Spread(spread::Args),
     /// Processes that stay alive and do a little
     Live(live::Args),
     /// Children that exec this program's noop
@@ -95,6 +98,7 @@ impl Command {
             Self::LockWriters(_) => "lock-writers",
             Self::Flip(_) => "flip",
             Self::Share(_) => "share",
+            Self::Spread(_) => "spread",
             Self::Live(_) => "live",
             Self::Forkexec(_) => "forkexec",
             Self::Noop => "noop",
@@ -126,6 +130,7 @@ impl Command {
             Self::LockWriters(args) => args.run(setup),
             Self::Flip(args) => args.run(setup),
             Self::Share(args) => args.run(setup),
+            Self::Spread(args) => args.run(setup),
             Self::Live(args) => args.run(setup),
             Self::Forkexec(args) => {
                 setup.done()?;
@@ -176,6 +181,7 @@ mod tests {
             &["", "lock-readers", "--ops", "1"],
             &["", "lock-writers", "--ops", "1"],
             &["", "flip", "--cycles", "1"],
+            &["", "spread", "--cycles", "1"],
             &["", "live", "--processes", "1", "--seconds", "1"],
             &["", "forkexec", "--count", "1"],
         ] {
