@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     governor::Governed,
     identity::Identity,
-    intake::{Intake, Observation},
+    intake::{Intake, Observation, TableSize},
     memory,
     model::ProcessFigures,
     plan::{self, Plan},
@@ -63,6 +63,12 @@ impl Observer {
     #[must_use]
     pub fn start(&self) -> Instant {
         self.start
+    }
+
+    /// What the tables of the kernel side take.
+    #[must_use]
+    pub fn tables(&self) -> &[TableSize] {
+        self.intake.sizes()
     }
 
     /// Does what the kernel side's books need when programs come or go.

@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     failure::Failure,
     governor::{Governed, Level},
+    intake::TableSize,
     memory,
     model::Snapshot,
     notify::{self, Notifier, say},
@@ -83,9 +84,9 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let (warden, governed, requests) = warden::start(loaded, host.hooks.clone(), settings)?;
 
     if is_terminal {
-        say(&terminal::greeting(&address, &args.telemetry_path, &host.release, &host.hooks));
+        say(&terminal::greeting(&address, &args.telemetry_path, &host.release, &host.hooks, observer.tables()));
     } else {
-        log_start(&address, &host.release, &host.hooks);
+        log_start(&address, &host.release, &host.hooks, observer.tables());
     }
 
     let site = web::Site {
@@ -191,8 +192,12 @@ impl Looker {
     }
 }
 
-fn log_start(address: &str, kernel: &str, hooks: &[HookState]) {
+fn log_start(address: &str, kernel: &str, hooks: &[HookState], tables: &[TableSize]) {
     tracing::info!(address, kernel, "serving");
+    if let Some(memory) = terminal::memory(tables, 3) {
+        let bytes: u64 = tables.iter().map(|table| table.bytes).sum();
+        tracing::info!(bytes, "tables of the kernel side: {memory}");
+    }
     for (hook, state) in HOOKS.iter().zip(hooks) {
         match state {
             HookState::Attached(tier) => tracing::info!(hook = hook.name, tier = tier.name(), "attached"),

@@ -12,7 +12,7 @@ use crate::{
     anomaly::{Class, Transition},
     export,
     identity::printable,
-    intake::{Counts, Histogram},
+    intake::{Counts, Histogram, TableSize},
     model::Snapshot,
     plan::{END_ABSENT, HOOKS, HookState, NOT_NEEDED},
 };
@@ -24,9 +24,19 @@ const REASON: usize = 76;
 
 /// Said once at start.
 #[must_use]
-pub fn greeting(address: &str, telemetry_path: &str, kernel: &str, hooks: &[HookState]) -> String {
+pub fn greeting(
+    address: &str,
+    telemetry_path: &str,
+    kernel: &str,
+    hooks: &[HookState],
+    tables: &[TableSize],
+) -> String {
     let mut text = format!("mmscope on kernel {kernel}\n\n  metrics  http://{address}{telemetry_path}\n");
-    let _ = writeln!(text, "  page     http://{address}/\n");
+    let _ = writeln!(text, "  page     http://{address}/");
+    if let Some(memory) = memory(tables, 1) {
+        let _ = writeln!(text, "  tables   {memory}");
+    }
+    text.push('\n');
     let mut attached = Vec::new();
     let mut not_needed = 0;
     let mut absent: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -56,6 +66,18 @@ pub fn greeting(address: &str, telemetry_path: &str, kernel: &str, hooks: &[Hook
     }
     text.push_str("\nOwn activity is left out. Ctrl-C detaches and leaves.\n");
     text
+}
+
+/// What the tables of the kernel side take, with so many of the largest by name; none where the kernel does not tell.
+#[must_use]
+pub fn memory(tables: &[TableSize], named: usize) -> Option<String> {
+    let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let mut tables = tables.to_vec();
+    tables.sort_by_key(|table| std::cmp::Reverse(table.bytes));
+    let all = mib(tables.iter().map(|table| table.bytes).sum());
+    let largest: Vec<String> =
+        tables.iter().take(named).map(|table| format!("{} {}", table.name, mib(table.bytes))).collect();
+    (!tables.is_empty()).then(|| format!("{all} for any number of processes and CPUs ({})", largest.join(", ")))
 }
 
 fn shortened(text: &str) -> String {
@@ -215,11 +237,29 @@ mod tests {
         let mut hooks = vec![HookState::Attached(Tier::T); HOOKS.len()];
         hooks[1] = HookState::Absent("refused".to_owned());
         hooks[2] = HookState::Absent("exit_mmap is absent: refused".to_owned());
-        let text = greeting("127.0.0.1:10942", "/metrics", "6.18", &hooks);
+        let text = greeting("127.0.0.1:10942", "/metrics", "6.18", &hooks, &[]);
         assert!(text.contains("http://127.0.0.1:10942/metrics"));
         assert_eq!(text.matches("refused").count(), 1);
         assert!(text.contains("2 absent, refused:"));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn memory_is_told_in_one_line() {
+        let table = |name, mib: u64| TableSize { name, capacity: 16_384, bytes: mib << 20 };
+        let tables = [
+            table("lost", 0),
+            table("task_states", 8),
+            table("mm_slots", 19),
+            table("histogram_rows", 8),
+            table("x", 1),
+        ];
+        let text = greeting("127.0.0.1:10942", "/metrics", "6.18", &[], &tables);
+        let line = text.lines().find(|line| line.starts_with("  tables")).unwrap();
+        assert_eq!(line, "  tables   36.0 MiB for any number of processes and CPUs (mm_slots 19.0 MiB)");
+        assert!(line.len() <= 80);
+        assert!(memory(&tables, 2).unwrap().ends_with("(mm_slots 19.0 MiB, task_states 8.0 MiB)"));
+        assert_eq!(memory(&[], 1), None);
     }
 
     #[test]

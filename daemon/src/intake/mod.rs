@@ -7,6 +7,7 @@ mod counts;
 mod mapping;
 mod programs;
 mod reclaim;
+mod sizes;
 mod tables;
 
 use std::{
@@ -22,19 +23,18 @@ use aya::{
     maps::{HashMap, Map, MapData, RingBuf, stack::Stack},
 };
 use probe_common::{
-    event::{RING_BYTES, Record},
+    event::Record,
     histogram::Row,
     lost,
-    range::{RANGES, Range},
-    reclaim::{BATCHES, Batch, BatchKey},
     series::{BLOCKED, COUNT as SERIES},
-    slot::{ERRORS, ErrorKey, MmSlot, ROWS, SLOTS, STATE_DEAD, STATE_EXEC, STATE_FREE, WINDOW_PLACES},
+    slot::{ErrorKey, MmSlot, ROWS, SLOTS, STATE_DEAD, STATE_EXEC, STATE_FREE, WINDOW_PLACES},
     task::{BUSY_FAULT, TASKS, TaskState},
 };
 use zerocopy::{FromBytes as _, FromZeros as _};
 
 pub use counts::{Counts, Histogram, Histograms};
 pub use programs::ProgramFigures;
+pub use sizes::TableSize;
 
 use crate::failure::Failure;
 use mapping::Mapping;
@@ -114,14 +114,10 @@ pub struct Owner {
 /// How full a table of the kernel side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableFigures {
-    /// Its name.
-    pub name: &'static str,
     /// Entries in use; none where that cannot be read.
     pub entries: Option<u64>,
-    /// Entries at most.
-    pub capacity: u64,
-    /// Memory, bytes.
-    pub bytes: u64,
+    /// Entries at most, and its memory.
+    pub size: TableSize,
 }
 
 /// What one tick saw.
@@ -158,6 +154,7 @@ pub struct Intake {
     free_rows: Stack<MapData, u32>,
     records: RingBuf<MapData>,
     batches: Batches,
+    sizes: Vec<TableSize>,
     slot_books: Vec<SlotBook>,
     row_books: Vec<Row>,
     error_books: std::collections::HashMap<[u8; 8], u64>,
@@ -186,6 +183,8 @@ impl Intake {
     ///
     /// When a map is missing or cannot be mapped.
     pub fn new(ebpf: &mut Ebpf) -> Result<Self, Failure> {
+        // While the object still has them all.
+        let sizes = sizes::read(Path::new("/proc/self/fdinfo"), ebpf);
         let slots = mapped(ebpf, "MM_SLOTS", SLOTS)?;
         let rows = mapped(ebpf, "HISTOGRAM_ROWS", ROWS)?;
         let mut intake = Self {
@@ -201,6 +200,7 @@ impl Intake {
             free_rows: typed(ebpf, "FREE_ROWS")?,
             records: typed(ebpf, "RECORDS")?,
             batches: Batches::new(typed(ebpf, "RECLAIM_BATCHES")?),
+            sizes,
             slot_books: Vec::new(),
             row_books: Vec::new(),
             error_books: std::collections::HashMap::new(),
@@ -234,6 +234,12 @@ impl Intake {
     /// missed, and is not only older.
     pub fn attached(&mut self, now_ns: u64) {
         self.attached_ns.write(0, &now_ns);
+    }
+
+    /// What the tables take, the same from now on.
+    #[must_use]
+    pub fn sizes(&self) -> &[TableSize] {
+        &self.sizes
     }
 
     /// Pushes entries never used before, so that enough are free.
@@ -491,26 +497,15 @@ impl Intake {
     }
 
     fn table_figures(&self) -> Vec<TableFigures> {
-        let table = |name, entries: Option<u64>, capacity: u32, entry: usize| TableFigures {
-            name,
-            entries,
-            capacity: u64::from(capacity),
-            bytes: u64::from(capacity) * entry as u64,
+        let entries = |name| match name {
+            "mm_slots" => Some(u64::from(self.slots_in_use)),
+            "histogram_rows" => Some(u64::from(self.rows_in_use)),
+            "task_states" => Some(u64::from(self.tasks_busy)),
+            "uffd_errors" => Some(self.error_books.len() as u64),
+            "reclaim_batches" => Some(self.batches.len() as u64),
+            _ => None,
         };
-        vec![
-            table("mm_slots", Some(u64::from(self.slots_in_use)), SLOTS, size_of::<MmSlot>()),
-            table("histogram_rows", Some(u64::from(self.rows_in_use)), ROWS, size_of::<Row>()),
-            table("task_states", Some(u64::from(self.tasks_busy)), TASKS, size_of::<TaskState>()),
-            table("page_table_ranges", None, RANGES, size_of::<Range>()),
-            table("uffd_errors", Some(self.error_books.len() as u64), ERRORS, size_of::<ErrorKey>() + 8),
-            table(
-                "reclaim_batches",
-                Some(self.batches.len() as u64),
-                BATCHES,
-                size_of::<BatchKey>() + size_of::<Batch>(),
-            ),
-            table("records", None, RING_BYTES, 1),
-        ]
+        self.sizes.iter().map(|&size| TableFigures { entries: entries(size.name), size }).collect()
     }
 
     /// Takes all records out of the ring. Own activity is left out here too.

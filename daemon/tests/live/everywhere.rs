@@ -206,6 +206,22 @@ fn a_signal_detaches_and_ends_with_zero() {
     }
 }
 
+/// Every map is in the sum that is told at start, and what happens later makes none of them larger.
+#[test]
+fn tables_take_what_the_kernel_says_and_never_more() {
+    let daemon = Daemon::start(&[]);
+    let at_start = daemon.map_bytes();
+    let told = |scrape: &Scrape| scrape.sum("mmscope_map_bytes", &[]);
+    assert!(at_start > 0.0);
+    assert_eq!(told(&daemon.scrape()), at_start);
+    let line = daemon.said(&["tables of the kernel side", "for any number of processes"]).pop().unwrap();
+    assert!(line.contains(&format!("bytes={at_start}")), "{line} of {at_start} bytes");
+    Load::named("many-mms").run(&["live", "--processes", "200", "--pause-ms", "100", "--seconds", "1"]);
+    let scrape = daemon.settled();
+    assert!(scrape.sum("mmscope_mmap_lock_acquisitions_total", &[("comm", "live-0")]) > 0.0, "{}", scrape.text);
+    assert_eq!((told(&scrape), daemon.map_bytes()), (at_start, at_start));
+}
+
 #[test]
 fn every_absent_hook_has_a_reason_and_its_families_are_absent() {
     let daemon = Daemon::start(&[]);

@@ -123,6 +123,23 @@ impl Daemon {
         })
     }
 
+    /// What the kernel charges for the maps that it has open, each counted once.
+    pub(crate) fn map_bytes(&self) -> f64 {
+        let folder = format!("/proc/{}/fdinfo", self.child.id());
+        let mut maps = std::collections::BTreeMap::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            // A connection may be closed by now.
+            let Ok(fdinfo) = fs::read_to_string(entry.unwrap().path()) else { continue };
+            let field = |name: &str| -> Option<u64> {
+                fdinfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":\t")?.trim().parse().ok())
+            };
+            if let (Some(id), Some(bytes)) = (field("map_id"), field("memlock")) {
+                maps.insert(id, bytes);
+            }
+        }
+        maps.values().sum::<u64>() as f64
+    }
+
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         nix::sys::signal::kill(pid, signal).unwrap();
