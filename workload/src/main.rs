@@ -5,7 +5,8 @@
 //!
 //! - `command`, `pid`;
 //! - `setup`: the calls made before the measured part (maps, madvises, touches, threads), see [`setup::Setup`];
-//! - the counts of the measured part, documented in the file of the subcommand, and `elapsed_ns`, its length.
+//! - the counts of the measured part, documented in the file of the subcommand, and `elapsed_ns`, its length;
+//! - `cpu_ns`: the processor time of this process (not of its children) since the set-up.
 //!
 //! `setup` and the counts together are every mmap, munmap, madvise, mprotect and ioctl that this program asks for
 //! itself. What the loader, the C library and Rust's runtime do comes on top: a constant per process, which `noop`

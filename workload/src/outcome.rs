@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::setup::Setup;
+use crate::timing::{cpu_time, nanos};
 
 const FAILED: u8 = 1;
 const UNSUPPORTED: u8 = 3;
@@ -32,15 +33,17 @@ struct Line<'a> {
     setup: &'a Setup,
     #[serde(flatten)]
     counts: Value,
+    cpu_ns: u64,
 }
 
 /// Prints the line of JSON. `counts` is an object; its keys join those of every subcommand.
 ///
 /// # Errors
 ///
-/// If stdout cannot be written.
+/// If stdout cannot be written, or the clock cannot be read.
 pub(crate) fn print(command: &str, setup: &Setup, counts: Value) -> Result<()> {
-    let line = serde_json::to_string(&Line { command, pid: std::process::id(), setup, counts })?;
+    let cpu_ns = nanos(cpu_time()?.saturating_sub(setup.cpu_time));
+    let line = serde_json::to_string(&Line { command, pid: std::process::id(), setup, counts, cpu_ns })?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}").and_then(|()| out.flush()).context("write the counts to stdout")
 }

@@ -9,6 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use linux_raw_sys::prctl::{PR_SET_NAME, PR_SET_THP_DISABLE};
 use serde::Serialize;
 
+use crate::timing;
+
 /// What was done before the measured part; not in its counts.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Setup {
@@ -27,6 +29,9 @@ pub(crate) struct Setup {
     /// File without which the work does not begin.
     #[serde(skip)]
     pub(crate) wait_for: Option<PathBuf>,
+    /// Processor time of the process when the set-up was done.
+    #[serde(skip)]
+    pub(crate) cpu_time: Duration,
 }
 
 impl Setup {
@@ -35,8 +40,14 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// If the file cannot be looked for.
-    pub(crate) fn done(&self) -> Result<()> {
+    /// If the file cannot be looked for, or the clock cannot be read.
+    pub(crate) fn done(&mut self) -> Result<()> {
+        self.wait()?;
+        self.cpu_time = timing::cpu_time()?;
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<()> {
         let Some(path) = &self.wait_for else { return Ok(()) };
         eprintln!("mmload: pid {} waits for {}", std::process::id(), path.display());
         while !path.try_exists().with_context(|| format!("look for {}", path.display()))? {

@@ -1,7 +1,9 @@
 //! Times of single operations, and times on the command line. Allocates nothing.
 
+use std::io;
 use std::time::Duration;
 
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 /// How many operations of one kind ran and how long they took, by CLOCK_MONOTONIC around each call.
@@ -38,13 +40,26 @@ impl OpTimes {
     }
 }
 
+/// Processor time of this process so far, all threads together.
+///
+/// # Errors
+///
+/// If the kernel has no such clock.
+pub(crate) fn cpu_time() -> Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel fills one timespec that lives across the call.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    ensure!(done == 0, "read the processor time: {}", io::Error::last_os_error());
+    Ok(Duration::new(u64::try_from(time.tv_sec)?, u32::try_from(time.tv_nsec)?))
+}
+
 /// Whole nanoseconds.
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Seconds, with a fraction if need be.
-pub(crate) fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
