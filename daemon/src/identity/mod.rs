@@ -23,7 +23,13 @@ impl Subject {
     /// What is not told apart.
     #[must_use]
     pub fn other() -> Self {
-        Self { comm: "other".to_owned(), cgroup: String::new() }
+        Self { comm: OTHER.to_owned(), cgroup: String::new() }
+    }
+
+    /// Whether this is [`Subject::other`].
+    #[must_use]
+    pub fn is_other(&self) -> bool {
+        self.comm == OTHER && self.cgroup.is_empty()
     }
 }
 
@@ -34,6 +40,7 @@ pub struct Identity {
     known: HashMap<(u32, u64), String>,
 }
 
+const OTHER: &str = "other";
 /// Name of mms that no process owns.
 const KERNEL: &str = "[kernel]";
 
@@ -94,5 +101,7 @@ mod tests {
     fn what_found_no_slot_is_other() {
         let mut identity = Identity::new(PathBuf::from("/nonexistent"));
         assert_eq!(identity.subject(None), Subject::other());
+        assert!(Subject::other().is_other());
+        assert!(!Subject { comm: OTHER.to_owned(), cgroup: "/".to_owned() }.is_other());
     }
 }

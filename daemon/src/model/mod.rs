@@ -99,22 +99,19 @@ impl Model {
 
     /// Adds what one tick saw; `now` is any time that does not go back.
     pub fn fold<'a>(&mut self, now: Duration, added: impl IntoIterator<Item = (&'a Subject, &'a Counts)>) {
-        // Several mms of one subject count as one before a place is looked for.
-        let mut by_subject: BTreeMap<&Subject, Counts> = BTreeMap::new();
+        // Several mms of one newcomer count as one before a place is looked for.
+        let mut newcomers: BTreeMap<&Subject, Counts> = BTreeMap::new();
         for (subject, counts) in added {
-            *by_subject.entry(subject).or_default() += counts;
-        }
-        let mut newcomers = Vec::new();
-        for (subject, counts) in by_subject {
-            if *subject == Subject::other() {
-                self.other += &counts;
+            if subject.is_other() {
+                self.other += counts;
             } else if let Some(place) = self.places.get_mut(subject) {
-                place.counts += &counts;
+                place.counts += counts;
                 place.active = now;
             } else {
-                newcomers.push((subject, counts));
+                *newcomers.entry(subject).or_default() += counts;
             }
         }
+        let mut newcomers: Vec<_> = newcomers.into_iter().collect();
         // Where there is not room for all, the most active come first.
         newcomers.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
         for (subject, counts) in newcomers {
