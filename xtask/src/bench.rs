@@ -5,12 +5,17 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+mod code;
+mod core;
 mod daemon;
 mod guest;
+mod host;
 mod loads;
+mod native;
 mod overhead;
 mod page;
 mod path;
+mod scale;
 mod watchers;
 
 /// `cargo xtask bench`.
@@ -26,6 +31,12 @@ enum What {
     Overhead(overhead::OverheadArgs),
     /// Instructions of each program in one cycle of mprotect
     Path(path::PathArgs),
+    /// Instructions of an event, and what the tables take, with 1, 2, 4, 8 processors
+    Scale(scale::ScaleArgs),
+    /// Nanoseconds that the probes add to operations, by this host's clock
+    Native(native::NativeArgs),
+    /// Time and requests for memory of the daemon's own steps, and of a scrape
+    Core(core::CoreArgs),
     /// Memory, processor time, scrapes and start of the daemon on this host
     Daemon(daemon::DaemonArgs),
 }
@@ -35,6 +46,9 @@ pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
     match &args.what {
         What::Overhead(args) => overhead::main(args),
         What::Path(args) => path::main(args),
+        What::Scale(args) => scale::main(args),
+        What::Native(args) => native::main(args),
+        What::Core(args) => core::main(args),
         What::Daemon(args) => daemon::main(args),
     }
 }

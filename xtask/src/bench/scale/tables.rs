@@ -1,0 +1,136 @@
+//! The tables: what watching adds by the number of processors, and what the tables of the kernel side take.
+
+use std::collections::BTreeMap;
+
+use super::super::guest::Told;
+use super::super::loads::Load;
+use super::super::path::is_program;
+use super::events::Events;
+use super::{LOADS, Size};
+
+/// The numbers of the watchers in the guest's script.
+const BARE: usize = 0;
+const WATCHED: usize = 1;
+const AGAIN: usize = 2;
+
+/// What watching adds, in all and by event.
+pub(super) fn cost(sizes: &[Size]) -> String {
+    let names: Vec<&str> = LOADS.iter().map(|load| load.name).collect();
+    let head = |first: &str| format!("| {first} | {} |\n|{}\n", names.join(" | "), "---|".repeat(names.len() + 1));
+    let mut text = format!("Instructions of a cycle, of all processors together:\n\n{}", head("CPUs"));
+    for size in sizes {
+        text.push_str(&format!("| {} |", size.cpus));
+        for load in LOADS {
+            text.push_str(&format!(" {} |", added(&size.told, load).unwrap_or_else(|| "-".to_owned())));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!(
+        "\nThe programs' own instructions of an event, and (in brackets) events of a change or drop:\n\n{}",
+        head("CPUs")
+    ));
+    for size in sizes {
+        text.push_str(&format!("| {} |", size.cpus));
+        for events in &size.events {
+            text.push_str(&format!(" {:.0} ({:.1}) |", events.each(), events.count()));
+        }
+        text.push('\n');
+    }
+    for (n, load) in LOADS.iter().enumerate() {
+        text.push_str(&format!("\nInstructions of a run of each program, {}:\n\n{}", load.name, programs(sizes, n)));
+    }
+    text.push('\n');
+    let mut units: Vec<&str> = LOADS.iter().map(|load| load.unit).collect();
+    units.dedup();
+    text.extend(units.into_iter().zip(["toggles", "faults"]).map(|(unit, name)| format!("- {name}: {unit}\n")));
+    text
+}
+
+/// What a cycle costs by itself, what watching adds, and what it cost by itself the second time.
+fn added(told: &Told, load: &Load) -> Option<String> {
+    let each = |watcher: usize| {
+        let mut runs = told.elapsed.get(&(watcher, load.name.to_owned()))?.clone();
+        runs.sort_unstable();
+        Some(*runs.get(runs.len() / 2)? as f64 / f64::from(load.units))
+    };
+    let (bare, watched, again) = (each(BARE)?, each(WATCHED)?, each(AGAIN)?);
+    Some(format!("{bare:.0} {:+.0} (again {:+.0})", watched - bare, again - bare))
+}
+
+/// One row for each program of a load, by the number of processors.
+fn programs(sizes: &[Size], load: usize) -> String {
+    let of: Vec<&Events> = sizes.iter().filter_map(|size| size.events.get(load)).collect();
+    let mut names: Vec<&str> = of.iter().flat_map(|events| &events.parts).map(|part| part.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let cpus: Vec<String> = sizes.iter().map(|size| format!("{} CPUs", size.cpus)).collect();
+    let mut text = format!("| program | {} |\n|{}\n", cpus.join(" | "), "---|".repeat(cpus.len() + 1));
+    for name in names.into_iter().filter(|name| is_program(name) || name.starts_with("mmscope_")) {
+        let cell = |events: &&Events| events.of(name).map_or_else(|| "-".to_owned(), |each| format!("{each:.0}"));
+        let cells: Vec<String> = of.iter().map(cell).collect();
+        text.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
+/// Bytes of each table as mmscope told them in a guest, by the word before.
+pub(super) fn bytes(output: &str, word: &str) -> Vec<(String, u64)> {
+    let table = |line: &str| {
+        let rest = line.strip_prefix("@@@ ")?.strip_prefix(word)?;
+        let (name, bytes) = rest.split_once("map=\"")?.1.split_once("\"} ")?;
+        Some((name.to_owned(), bytes.trim().parse().ok()?))
+    };
+    output.lines().filter_map(table).collect()
+}
+
+/// What the tables take, by the number of processors.
+pub(super) fn memory(sizes: &[Size]) -> String {
+    let cpus: Vec<String> = sizes.iter().map(|size| format!("{} CPUs", size.cpus)).collect();
+    let mut text = format!("| table | {} |\n|{}\n", cpus.join(" | "), "---|".repeat(cpus.len() + 1));
+    let mut rows: BTreeMap<&str, Vec<Option<u64>>> = BTreeMap::new();
+    for (n, size) in sizes.iter().enumerate() {
+        for (name, bytes) in &size.bytes {
+            rows.entry(name).or_insert_with(|| vec![None; sizes.len()])[n] = Some(*bytes);
+        }
+    }
+    let mut rows: Vec<_> = rows.into_iter().collect();
+    rows.sort_by_key(|(_, bytes)| std::cmp::Reverse(bytes.clone()));
+    let all = (0..sizes.len()).map(|n| rows.iter().map(|(_, bytes)| bytes[n]).sum::<Option<u64>>()).collect();
+    rows.push(("all", all));
+    for (name, bytes) in rows {
+        let cells: Vec<String> =
+            bytes.into_iter().map(|bytes| bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string())).collect();
+        text.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_watching_adds_stands_beside_the_error() {
+        let load = &LOADS[0];
+        let key = |watcher: usize| (watcher, load.name.to_owned());
+        let told = Told {
+            elapsed: BTreeMap::from([
+                (key(BARE), vec![12_000_000, 14_000_000, 90_000_000]),
+                (key(WATCHED), vec![28_000_000]),
+                (key(AGAIN), vec![13_980_000]),
+            ]),
+            problems: Vec::new(),
+        };
+        assert_eq!(added(&told, load).as_deref(), Some("7000 +7000 (again -10)"));
+        assert_eq!(added(&told, &LOADS[1]), None);
+    }
+
+    #[test]
+    fn tables_are_read_and_added_up() {
+        let output = "@@@ before mmscope_map_bytes{map=\"lost\"} 1\n@@@ after mmscope_map_bytes{map=\"lost\"} 5\n\
+                      @@@ after mmscope_map_bytes{map=\"rows\"} 9\n";
+        let size = Size { cpus: 2, told: Told::default(), events: Vec::new(), bytes: bytes(output, "after") };
+        let text = memory(&[size]);
+        assert!(text.ends_with("| rows | 9 |\n| lost | 5 |\n| all | 14 |\n"), "{text}");
+    }
+}
