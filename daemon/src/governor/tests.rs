@@ -1,3 +1,5 @@
+//! Costs go in, orders come out.
+
 use super::*;
 
 const BUDGET: f64 = 0.01;

@@ -1,3 +1,5 @@
+//! Ticks go in, snapshots and transitions come out.
+
 use super::*;
 use crate::{
     intake::Counts,
