@@ -1,6 +1,6 @@
 //! The command line. Flags are spelt as exporters spell them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -20,6 +20,11 @@ pub struct Cli {
 pub enum Command {
     /// Attach the probes and serve their figures as Prometheus metrics
     Run(RunArgs),
+    /// Attach the probes and write what they see to a file, for mmscope replay
+    Record(RecordArgs),
+    /// Play a recording: the alerts and metrics that come of it, without privileges and on any kernel
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
     /// Say of every hook whether it can be attached here, how, or why not, and what that costs
     Doctor(DoctorArgs),
 }
@@ -48,6 +53,18 @@ pub struct RunArgs {
     /// Everything is detached while this file exists [default: /run/mmscope.stop]
     #[arg(long, value_name = "FILE")]
     pub stop_file: Option<PathBuf>,
+    /// Record what each tick sees to this file too, as mmscope record does; it must not exist yet
+    #[arg(long, value_name = "FILE", value_parser = recording_file)]
+    pub record: Option<PathBuf>,
+    /// End the recording, and nothing else, before its file is longer than this; K, M and G are powers of 1024
+    #[arg(
+        long = "record.max-bytes",
+        value_name = "BYTES",
+        default_value = "256M",
+        value_parser = bytes,
+        requires = "record"
+    )]
+    pub record_max_bytes: u64,
     /// Format of the log
     #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Logfmt)]
     pub log_format: LogFormat,
@@ -58,6 +75,64 @@ pub struct RunArgs {
     #[expect(missing_docs, reason = "the group has no help of its own")]
     pub probes: ProbeArgs,
 }
+
+/// Options of `mmscope record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// File to write; docs/recordings.md has its format
+    #[arg(short, long, value_name = "FILE", value_parser = recording_file)]
+    pub output: PathBuf,
+    /// Overwrite the file if there is one
+    #[arg(long)]
+    pub force: bool,
+    /// End after this time, such as 90s or 10m; without it, at SIGINT or SIGTERM
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+    /// End before the file is longer than this; K, M and G are powers of 1024
+    #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
+    pub max_bytes: u64,
+    /// Configuration file; tick and the table [record] count here
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the group has no help of its own")]
+    pub probes: ProbeArgs,
+}
+
+/// Options of `mmscope replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Recording, by mmscope record or mmscope run --record
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Configuration file by which alerts are judged, instead of the defaults: other bounds may be tried
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    /// After the alerts, print the metrics as they are at the end; alerts are comments then
+    #[arg(long, conflicts_with = "speed")]
+    pub metrics: bool,
+    /// After each alert, print the events that it was raised by, with their kernel stacks
+    #[arg(long)]
+    pub evidence: bool,
+    /// Play in so many times real time and serve the metrics meanwhile, and after the end until a signal
+    #[arg(long, value_name = "N", value_parser = speed)]
+    pub speed: Option<f64>,
+    /// With --speed, address to serve on: host:port, or :port for all addresses
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:10942", requires = "speed")]
+    pub listen_address: String,
+    /// With --speed, path of the metrics
+    #[arg(
+        long = "web.telemetry-path",
+        value_name = "PATH",
+        default_value = "/metrics",
+        value_parser = telemetry_path,
+        requires = "speed"
+    )]
+    pub telemetry_path: String,
+}
+
+const REPLAY_HELP: &str = "Exit codes: 0 the recording is whole; 1 it is cut or damaged: what comes before that byte was \
+    played, and stderr names it; 65 nothing of it can be read.";
 
 /// Options of `mmscope doctor`.
 #[derive(Debug, Args)]
@@ -142,6 +217,36 @@ pub enum LogLevel {
     Debug,
 }
 
+fn recording_file(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err("a recording goes to a file: its end is cut off where it could not be written whole".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// Shortest bound of a recording: its header and some ticks.
+const LEAST_BYTES: u64 = 64 << 10;
+
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("K", 10), ("M", 20), ("G", 30)];
+    let unit = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (number, shift) = unit.unwrap_or((text, 0));
+    let number: u64 =
+        number.parse().map_err(|_| "it is no number of bytes, such as 4096, 64K, 256M or 2G".to_owned())?;
+    let bytes = number.checked_mul(1 << shift).ok_or("that is more than a file can have")?;
+    if bytes < LEAST_BYTES {
+        return Err("less than 64K is no recording".to_owned());
+    }
+    Ok(bytes)
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if (0.001..=1e6).contains(&speed) => Ok(speed),
+        _ => Err("it is no number between 0.001 and 1000000".to_owned()),
+    }
+}
+
 fn hook_name(text: &str) -> Result<String, String> {
     if HOOKS.iter().any(|hook| hook.name == text) {
         return Ok(text.to_owned());
@@ -194,6 +299,24 @@ mod tests {
     fn a_hook_that_is_none_is_refused() {
         assert!(Cli::try_parse_from(["mmscope", "doctor", "--hook", "do_wp_page", "--hook=tlb_flush"]).is_ok());
         assert!(Cli::try_parse_from(["mmscope", "doctor", "--hook", "do_wp"]).is_err());
+    }
+
+    #[test]
+    fn bounds_and_speeds_are_numbers() {
+        assert_eq!((bytes("65536"), bytes("256M"), bytes("2G")), (Ok(65_536), Ok(256 << 20), Ok(2 << 30)));
+        for text in ["", "K", "1T", "-1", "1.5M", "63K", "18446744073709551615G"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+        assert_eq!((speed("10"), speed("0.5")), (Ok(10.0), Ok(0.5)));
+        for text in ["0", "-1", "NaN", "inf", "fast"] {
+            assert!(speed(text).is_err(), "{text}");
+        }
+        let parsed = |words: &[&str]| Cli::try_parse_from(words).map(|_| ());
+        assert!(parsed(&["mmscope", "record", "-o", "a.mmrec", "--duration", "10m"]).is_ok());
+        for wrong in [&["mmscope", "record"][..], &["mmscope", "record", "-o", "-"], &["mmscope", "replay"]] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(parsed(&["mmscope", "replay", "a", "--web.listen-address", ":1"]).is_err(), "only with --speed");
     }
 
     #[test]

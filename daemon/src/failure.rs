@@ -45,6 +45,30 @@ pub enum Failure {
         /// Why.
         error: std::io::Error,
     },
+    /// A recording cannot be made.
+    #[error("{path}: {error}", path = path.display())]
+    Uncreatable {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A recording cannot be written any further.
+    #[error("{path}: {error}; what was written before can be replayed", path = path.display())]
+    Unwritable {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file is no recording that can be read.
+    #[error("{path} {error}", path = path.display())]
+    Recording {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: crate::recording::Unreadable,
+    },
     /// The process may not load programs.
     #[error("{0}")]
     Privileges(String),
@@ -61,10 +85,12 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Object { .. } => 65,
+            Self::Object { .. } | Self::Recording { .. } => 65,
             Self::Unreadable { .. } => 66,
             Self::Listen { .. } | Self::Nothing(_) => 69,
             Self::System(_) => 71,
+            Self::Uncreatable { .. } => 73,
+            Self::Unwritable { .. } => 74,
             Self::Privileges(_) => 77,
             Self::Config { .. } | Self::Notify { .. } => 78,
         })

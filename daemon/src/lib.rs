@@ -11,6 +11,7 @@ pub mod model;
 pub mod notify;
 pub mod observer;
 pub mod plan;
+pub mod recording;
 pub mod scope;
 pub mod web;
 
@@ -20,6 +21,8 @@ pub mod doctor;
 pub mod failure;
 pub mod memory;
 pub mod privileges;
+pub mod record;
+pub mod replay;
 pub mod run;
 pub mod terminal;
 pub mod warden;

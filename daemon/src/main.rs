@@ -7,7 +7,7 @@ use mmscope::{
     cli::{Cli, Command, LogFormat, LogLevel},
     doctor,
     failure::Failure,
-    run,
+    record, replay, run,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -29,18 +29,15 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => {
             start_log(args.log_format, args.log_level);
-            tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .thread_name("mmscope")
-                .enable_all()
-                .build()
-                .map_err(|error| Failure::System(format!("start threads: {error}")))
-                .and_then(|runtime| {
-                    let result = runtime.block_on(run::run(args));
-                    // A look-up of a name that hangs does not keep mmscope from leaving.
-                    runtime.shutdown_background();
-                    result
-                })
+            block_on(run::run(args))
+        }
+        Command::Record(args) => {
+            start_log(LogFormat::Logfmt, LogLevel::Warn);
+            block_on(record::record(args))
+        }
+        Command::Replay(args) => {
+            start_log(LogFormat::Logfmt, LogLevel::Warn);
+            block_on(replay::replay(args))
         }
         Command::Doctor(args) => doctor::doctor(args),
     };
@@ -48,6 +45,12 @@ fn main() -> ExitCode {
         eprintln!("mmscope: {failure}");
         failure.code()
     })
+}
+
+fn block_on(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("mmscope").enable_all().build();
+    runtime.map_err(|error| Failure::System(format!("start threads: {error}")))?.block_on(task)
 }
 
 /// clap's own message, without its label and without the usage that follows.

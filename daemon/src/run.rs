@@ -28,6 +28,8 @@ use crate::{
     observer::{self, Observer},
     plan::{HOOKS, HookState, NOT_NEEDED},
     privileges,
+    record::{Output, Recorder},
+    recording::Reason,
     scope::{Scope, Seen, Sight},
     terminal,
     warden::{self, Request},
@@ -69,7 +71,15 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
     let is_terminal = std::io::stdout().is_terminal();
     let notifier = Notifier::start(&config.notify, config.anomaly.alerts, &address, is_terminal)?;
-    let (loaded, observer, host) = observer::start(&config, &args.probes)?;
+    let output = args.record.as_deref().map(|path| Output::open(path, false, args.record_max_bytes)).transpose()?;
+    let (loaded, observer, host) = match observer::start(&config, &args.probes) {
+        Ok(started) => started,
+        Err(failure) => {
+            output.into_iter().for_each(Output::give_up);
+            return Err(failure);
+        }
+    };
+    let recorder = output.map(|output| output.begin(&config, &host, observer.tables())).transpose()?;
     let settings = warden::Settings {
         least: match args.shed {
             None => Level::Full,
@@ -102,7 +112,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     for (class, reason) in scope.unjudged() {
         tracing::info!(class = class.name(), reason, "not judged");
     }
-    let looker = Looker { observer, scope, site, governed, requests, is_terminal, notifier };
+    let looker = Looker { observer, recorder, scope, site, governed, requests, is_terminal, notifier };
     let looking = tokio::spawn(look(looker, config.tick, stop.clone()));
 
     tokio::select! {
@@ -130,6 +140,7 @@ fn on(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
 /// Everything that a tick needs.
 struct Looker {
     observer: Observer,
+    recorder: Option<Recorder>,
     scope: Scope,
     site: web::Site,
     governed: watch::Receiver<Governed>,
@@ -145,7 +156,10 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) -> No
     let mut tables = TABLES.into_iter().peekable();
     loop {
         tokio::select! {
-            () = stop.cancelled() => return looker.notifier,
+            () = stop.cancelled() => {
+                looker.end_recording(Reason::Signal).await;
+                return looker.notifier;
+            }
             Some(request) = looker.requests.recv() => {
                 looker.observer.keep(request.books);
                 let _ = request.done.send(());
@@ -154,7 +168,7 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) -> No
             _ = interval.tick() => {}
         }
         let now = Instant::now();
-        let snapshot = looker.tick(now);
+        let snapshot = looker.tick(now).await;
         let uptime = now - looker.observer.start();
         if looker.is_terminal && tables.next_if(|due| uptime >= *due).is_some() {
             say(&terminal::table(&snapshot, uptime));
@@ -175,8 +189,30 @@ impl Looker {
         tracing::info!(tgid, tid, duration_ns, "{}", terminal::record(record));
     }
 
-    fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
+    /// A recording that cannot go on ends alone.
+    async fn record(&mut self, sight: &Sight) {
+        let Some(recorder) = &mut self.recorder else { return };
+        match recorder.tick(sight).await {
+            Ok(true) => {}
+            Ok(false) => self.end_recording(Reason::Bound).await,
+            Err(failure) => {
+                tracing::error!("the recording ends here: {failure}");
+                self.recorder = None;
+            }
+        }
+    }
+
+    async fn end_recording(&mut self, reason: Reason) {
+        let Some(mut recorder) = self.recorder.take() else { return };
+        match recorder.end(reason).await {
+            Ok(()) => tracing::info!("the recording ends here: {}; {}", recorder.summary(), reason.text()),
+            Err(failure) => tracing::error!("the recording ends here: {failure}"),
+        }
+    }
+
+    async fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
         let sight = Sight { governed: self.governed.borrow().clone(), ..self.observer.look(now) };
+        self.record(&sight).await;
         let Seen { mut snapshot, transitions } = self.scope.see(&sight);
         self.notifier.tell(transitions, sight.wall);
         snapshot.sinks = self.notifier.figures();

@@ -10,6 +10,8 @@ mod huge;
 mod live;
 #[path = "live/reclaim.rs"]
 mod reclaim;
+#[path = "live/recordings.rs"]
+mod recordings;
 #[path = "live/reuse.rs"]
 mod reuse;
 #[path = "live/shootdowns.rs"]

@@ -5,6 +5,8 @@ mod budget;
 #[path = "live/everywhere.rs"]
 mod everywhere;
 mod live;
+#[path = "live/recordings.rs"]
+mod recordings;
 
 use std::process::Command;
 

@@ -25,6 +25,7 @@ mod modules;
 mod paths;
 mod qemu;
 mod race;
+mod recording;
 mod root;
 mod run;
 mod selftests;
@@ -87,6 +88,8 @@ enum Task {
     Verifier(verifier::VerifierArgs),
     /// What mmscope tells of programs that people run, in a guest of each kernel and program
     Findings(findings::FindingsArgs),
+    /// The recordings that tests replay, in a guest each
+    Recording(recording::RecordingArgs),
     /// The kernel's own tests of memory management in guests, without and with mmscope attached
     Selftests(selftests::SelftestsArgs),
     /// Build the kernel of 2021 that loses stores under userfaultfd, and the same with the fix; print an image's path
@@ -148,6 +151,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Bench(args) => return bench::main(&args),
         Task::Verifier(args) => return verifier::main(&args),
         Task::Findings(args) => return findings::main(&args),
+        Task::Recording(args) => return recording::main(&args),
         Task::Selftests(args) => return selftests::main(&args),
         Task::UnfixedKernel(args) => return unfixed_kernel::main(&args),
         Task::Race(args) => return race::main(&args),

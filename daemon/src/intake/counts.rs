@@ -123,6 +123,11 @@ impl Counts {
         Some(&self.histograms.0[at].1)
     }
 
+    /// The histograms in which something was counted, in the order of their series.
+    pub fn histograms(&self) -> impl Iterator<Item = (u32, &Histogram)> {
+        self.histograms.0.iter().map(|(series, histogram)| (*series, histogram))
+    }
+
     /// The histogram of a series; empty where nothing was counted.
     #[must_use]
     pub fn histogram(&self, series: u32) -> Histogram {

@@ -34,7 +34,7 @@ use zerocopy::{FromBytes as _, FromZeros as _};
 
 pub use counts::{Counts, Histogram, Histograms};
 pub use programs::ProgramFigures;
-pub use sizes::TableSize;
+pub use sizes::{TableSize, table_name};
 
 use crate::failure::Failure;
 use mapping::Mapping;

@@ -40,6 +40,12 @@ pub struct TableSize {
     pub bytes: u64,
 }
 
+/// The name of a table that is told by this name; none if there is no such table.
+#[must_use]
+pub fn table_name(name: &str) -> Option<&'static str> {
+    NAMES.iter().map(|(_, known)| *known).chain([OTHER]).find(|known| *known == name)
+}
+
 /// Reads all maps of the object, in the order of their names above; `root` is /proc/self/fdinfo. What cannot be read is left
 /// out.
 pub(super) fn read(root: &Path, ebpf: &Ebpf) -> Vec<TableSize> {

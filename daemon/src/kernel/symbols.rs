@@ -10,16 +10,19 @@ use blazesym::{
     },
 };
 
+/// The running kernel's symbols.
+pub const SYMBOLS: &str = "/proc/kallsyms";
+
 /// What programs leave at the top of a stack that they take: themselves, and what called them.
 const PROGRAMS: [&str; 3] = ["bpf_prog_", "bpf_trampoline_", "bpf_trace_run"];
 
-/// The functions of each stack with the offsets in them, innermost first, from the traced function on. An address without a
-/// name stays a number; where the table hides its addresses (kptr_restrict) all do.
+/// The function of each address with the offset in it. An address without a name stays a number; where the table hides its
+/// addresses (kptr_restrict) all do.
 ///
 /// # Errors
 ///
 /// When the table of symbols cannot be read.
-pub fn name_stacks(symbols: &Path, stacks: &[&[u64]]) -> Result<Vec<Vec<String>>, String> {
+pub fn name_addresses(symbols: &Path, addresses: &[u64]) -> Result<Vec<String>, String> {
     let source = Source::Kernel(Kernel {
         kallsyms: MaybeDefault::Some(symbols.to_owned()),
         vmlinux: MaybeDefault::None,
@@ -28,17 +31,30 @@ pub fn name_stacks(symbols: &Path, stacks: &[&[u64]]) -> Result<Vec<Vec<String>>
     });
     // Not kept: the table takes megabytes, and stacks are rare.
     let symbolizer = Symbolizer::new();
-    let name = |stack: &&[u64]| {
-        let found = symbolizer.symbolize(&source, Input::AbsAddr(stack));
-        let found = found.map_err(|error| format!("{}: {error}", symbols.display()))?;
-        let names = stack.iter().zip(&found).map(|(address, symbol)| match symbol.as_sym() {
-            // A table that hides addresses has all symbols at zero: none of them is it.
-            Some(symbol) if symbol.addr != 0 => format!("{}+{:#x}", symbol.name, symbol.offset),
-            _ => format!("{address:#x}"),
-        });
-        Ok(names.skip_while(|name| PROGRAMS.iter().any(|program| name.starts_with(program))).collect())
-    };
-    stacks.iter().map(name).collect()
+    let found = symbolizer.symbolize(&source, Input::AbsAddr(addresses));
+    let found = found.map_err(|error| format!("{}: {error}", symbols.display()))?;
+    let names = addresses.iter().zip(&found).map(|(address, symbol)| match symbol.as_sym() {
+        // A table that hides addresses has all symbols at zero: none of them is it.
+        Some(symbol) if symbol.addr != 0 => format!("{}+{:#x}", symbol.name, symbol.offset),
+        _ => format!("{address:#x}"),
+    });
+    Ok(names.collect())
+}
+
+/// The functions of each stack with the offsets in them, innermost first, from the traced function on.
+///
+/// # Errors
+///
+/// When the table of symbols cannot be read.
+pub fn name_stacks(symbols: &Path, stacks: &[&[u64]]) -> Result<Vec<Vec<String>>, String> {
+    let mut names = name_addresses(symbols, &stacks.concat())?.into_iter();
+    Ok(stacks.iter().map(|stack| from_traced(names.by_ref().take(stack.len()).collect())).collect())
+}
+
+/// A stack without the programs at its top.
+#[must_use]
+pub fn from_traced(names: Vec<String>) -> Vec<String> {
+    names.into_iter().skip_while(|name| PROGRAMS.iter().any(|program| name.starts_with(program))).collect()
 }
 
 #[cfg(test)]

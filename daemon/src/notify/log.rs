@@ -6,12 +6,9 @@ use probe_common::event::Record;
 
 use crate::{
     anomaly::{Severity, Transition},
-    kernel::name_stacks,
+    kernel::{SYMBOLS, name_stacks},
     terminal,
 };
-
-/// The running kernel's symbols.
-const SYMBOLS: &str = "/proc/kallsyms";
 
 /// Where alerts are always told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

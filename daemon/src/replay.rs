@@ -1,0 +1,248 @@
+//! `mmscope replay`: a recording through the same scope that live ticks go through. Reads no clock but to play slowly.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::File,
+    io::{BufReader, Write as _},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    anomaly::Transition,
+    cli::ReplayArgs,
+    config::Config,
+    export::{self, Format},
+    failure::Failure,
+    governor::Governed,
+    kernel::from_traced,
+    model::Snapshot,
+    recording::{Finish, Frame, Header, Reader},
+    scope::{Scope, Sight},
+    terminal, web,
+};
+
+/// Exit code of a recording that is cut or damaged.
+const NOT_WHOLE: u8 = 1;
+
+/// Names of kernel addresses.
+type Names = BTreeMap<u64, String>;
+
+/// A recording that is played.
+pub struct Player<R> {
+    reader: Reader<R>,
+    scope: Scope,
+    names: Names,
+    is_evident: bool,
+    snapshot: Snapshot,
+    /// Time of the last tick, since the start.
+    uptime: Duration,
+}
+
+impl<R: std::io::Read> Player<R> {
+    /// Judges by this configuration; what was recorded is the recording's.
+    ///
+    /// # Errors
+    ///
+    /// When alerts cannot be judged by it from what was recorded; the message names the key.
+    pub fn new(reader: Reader<R>, config: &Config, names: Names, is_evident: bool) -> Result<Self, String> {
+        let header = reader.header();
+        config.anomaly.check(&header.record).map_err(|message| format!("as it was recorded, {message}"))?;
+        let scope = Scope::new(config, header.host.clone());
+        let snapshot = Snapshot { hooks: header.host.hooks.clone(), ..Snapshot::default() };
+        Ok(Self { reader, scope, names, is_evident, snapshot, uptime: Duration::ZERO })
+    }
+
+    /// What was known from the start.
+    pub fn header(&self) -> &Header {
+        self.reader.header()
+    }
+
+    /// Reads on to what the next tick saw.
+    pub fn next_sight(&mut self) -> Option<Box<Sight>> {
+        self.reader.by_ref().find_map(|frame| match frame {
+            Frame::Sight(sight) => Some(sight),
+            Frame::Names(_) => None,
+        })
+    }
+
+    /// Puts it through the scope. The alerts that it raised and cleared, a line each.
+    pub fn see(&mut self, sight: &Sight) -> String {
+        let seen = self.scope.see(sight);
+        self.snapshot = seen.snapshot;
+        self.uptime = sight.uptime;
+        let mut text = String::new();
+        for transition in &seen.transitions {
+            let _ = writeln!(
+                text,
+                "{} +{:.3}s {}",
+                humantime::format_rfc3339_millis(sight.wall),
+                sight.uptime.as_secs_f64(),
+                terminal::alert(transition)
+            );
+            if self.is_evident {
+                text.push_str(&self.evidence(transition));
+            }
+        }
+        text
+    }
+
+    fn evidence(&self, transition: &Transition) -> String {
+        let name = |address: &u64| self.names.get(address).cloned().unwrap_or_else(|| format!("{address:#x}"));
+        let records = transition.evidence.iter();
+        records
+            .map(|record| {
+                let stack = from_traced(record.stack().iter().map(name).collect());
+                terminal::evidence(transition.class, record, &stack)
+            })
+            .collect()
+    }
+
+    /// Metrics after the last tick.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// How it ended, once there is no next tick.
+    pub fn finish(&self) -> Option<&Finish> {
+        self.reader.finish()
+    }
+}
+
+/// Plays a recording.
+///
+/// # Errors
+///
+/// When nothing of it can be read, or it cannot be served.
+pub async fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
+    let config = match &args.config_file {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    // Names come after the ticks that need them, so they are read first.
+    let names = if args.evidence { names(open(&args.file)?) } else { Names::new() };
+    let player = Player::new(open(&args.file)?, &config, names, args.evidence).map_err(|message| Failure::Config {
+        path: args.config_file.clone().unwrap_or_else(|| args.file.clone()),
+        message,
+    })?;
+    let Header { build, started, host, .. } = player.header();
+    eprintln!(
+        "mmscope: recorded by mmscope {build} on kernel {} from {} on",
+        host.release,
+        humantime::format_rfc3339_seconds(*started)
+    );
+    match args.speed {
+        None => at_once(player, args),
+        Some(speed) => slowly(player, args, speed).await,
+    }
+}
+
+type Recorded = BufReader<File>;
+
+fn open(path: &Path) -> Result<Reader<Recorded>, Failure> {
+    let file = File::open(path).map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
+    Reader::new(BufReader::new(file)).map_err(|error| Failure::Recording { path: path.to_owned(), error })
+}
+
+fn names(reader: Reader<Recorded>) -> Names {
+    let frames = reader.filter_map(|frame| match frame {
+        Frame::Names(names) => Some(names),
+        Frame::Sight(_) => None,
+    });
+    frames.flatten().collect()
+}
+
+fn at_once(mut player: Player<Recorded>, args: &ReplayArgs) -> Result<ExitCode, Failure> {
+    while let Some(sight) = player.next_sight() {
+        let told = player.see(&sight);
+        if args.metrics {
+            told.lines().for_each(|line| say(&format!("# {line}\n")));
+        } else {
+            say(&told);
+        }
+    }
+    if args.metrics {
+        let text = export::render(&Arc::new(player.snapshot().clone()), Format::Prometheus);
+        say(&text.map_err(|error| Failure::System(error.to_string()))?);
+    }
+    Ok(ended(&player, &args.file))
+}
+
+/// Serves meanwhile, and after the end until a signal.
+async fn slowly(mut player: Player<Recorded>, args: &ReplayArgs, speed: f64) -> Result<ExitCode, Failure> {
+    let failed = |error: std::io::Error| Failure::System(format!("handle signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let listener = web::listen(&args.listen_address).await?;
+    let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
+    eprintln!("mmscope: metrics at http://{address}{}, {speed} times as fast as it was", args.telemetry_path);
+    let (told, governed) = watch::channel(Governed::default());
+    let site = web::Site {
+        snapshot: Arc::new(ArcSwap::from_pointee(player.snapshot().clone())),
+        telemetry_path: args.telemetry_path.clone(),
+        tick: STILL,
+        last_tick: Arc::default(),
+        governed,
+    };
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
+    let mut code = ExitCode::SUCCESS;
+    let play = async {
+        let start = Instant::now();
+        while let Some(sight) = player.next_sight() {
+            tokio::time::sleep_until((start + sight.uptime.div_f64(speed)).into()).await;
+            say(&player.see(&sight));
+            told.send_replace(player.snapshot().governed.clone());
+            site.snapshot.store(Arc::new(player.snapshot().clone()));
+            site.ticked(Instant::now());
+        }
+        code = ended(&player, &args.file);
+        eprintln!("mmscope: the end; Ctrl-C leaves");
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = play => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.cancel();
+    server.abort();
+    Ok(code)
+}
+
+/// A replay is healthy however long its next tick takes.
+const STILL: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Says how the recording ended.
+fn ended(player: &Player<Recorded>, path: &Path) -> ExitCode {
+    let ticks = player.snapshot().ticks;
+    let length = humantime::format_duration(Duration::from_millis(player.uptime.as_millis() as u64));
+    let path = path.display();
+    match player.finish() {
+        Some(finish @ Finish::Ended(_)) => {
+            eprintln!("mmscope: {path}: {ticks} ticks, {length}, {finish}");
+            ExitCode::SUCCESS
+        }
+        Some(finish) => {
+            eprintln!("mmscope: {path}: {ticks} ticks, {length}; not whole: {finish}");
+            ExitCode::from(NOT_WHOLE)
+        }
+        None => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints; who does not read any more is no reason to stop.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
