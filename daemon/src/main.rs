@@ -50,7 +50,11 @@ fn main() -> ExitCode {
 fn block_on(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("mmscope").enable_all().build();
-    runtime.map_err(|error| Failure::System(format!("start threads: {error}")))?.block_on(task)
+    let runtime = runtime.map_err(|error| Failure::System(format!("start threads: {error}")))?;
+    let result = runtime.block_on(task);
+    // A look-up of a name that hangs does not keep mmscope from leaving.
+    runtime.shutdown_background();
+    result
 }
 
 /// clap's own message, without its label and without the usage that follows.
