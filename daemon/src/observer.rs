@@ -94,8 +94,8 @@ impl Observer {
 
     fn named(&mut self, observation: Observation, uptime: Duration) -> Sight {
         // Without a clock there are no ages.
-        let now_ns = monotonic_ns().ok();
-        let since = |ns: u64| Some(Duration::from_nanos(now_ns?.saturating_sub(ns)));
+        let clock_ns = monotonic_ns().ok();
+        let since = |ns: u64| Some(Duration::from_nanos(clock_ns?.saturating_sub(ns)));
         let identity = &mut self.identity;
         let mms = observation.mms.into_iter().map(|mm| MmLook {
             subject: identity.subject(mm.owner.as_ref()),
@@ -111,6 +111,7 @@ impl Observer {
         Sight {
             uptime,
             wall: SystemTime::now(),
+            clock_ns,
             mms,
             records,
             lost: observation.lost,

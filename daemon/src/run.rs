@@ -23,7 +23,7 @@ use crate::{
     governor::{Governed, Level},
     intake::TableSize,
     memory,
-    model::Snapshot,
+    model::{RecordId, Snapshot},
     notify::{self, Notifier, say},
     observer::{self, Observer},
     plan::{HOOKS, HookState, NOT_NEEDED},
@@ -186,7 +186,8 @@ impl Looker {
             return say(&format!("{}\n", terminal::record(record)));
         }
         let Record { tgid, tid, duration_ns, .. } = *record;
-        tracing::info!(tgid, tid, duration_ns, "{}", terminal::record(record));
+        let id = RecordId::from(record);
+        tracing::info!(tgid, tid, duration_ns, record = %id, "{}", terminal::record(record));
     }
 
     /// A recording that cannot go on ends alone.

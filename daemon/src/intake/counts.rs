@@ -27,6 +27,13 @@ impl Histogram {
         histogram
     }
 
+    /// The bucket of a duration, as the kernel side chooses it: that of the first bound which it does not exceed.
+    #[must_use]
+    pub fn bucket(duration_ns: u64) -> usize {
+        let rest = duration_ns.saturating_sub(1) >> FIRST_BOUND_LOG2;
+        ((u64::BITS - rest.leading_zeros()) as usize).min(BUCKETS - 1)
+    }
+
     /// Events.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -181,5 +188,19 @@ impl AddAssign<&Self> for Counts {
         for (key, count) in &other.errors {
             *self.errors.entry(*key).or_default() += count;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_belong_to_the_bucket_below() {
+        for n in 0..BUCKETS - 1 {
+            let bound_ns = 1 << (FIRST_BOUND_LOG2 as usize + n);
+            assert_eq!((Histogram::bucket(bound_ns), Histogram::bucket(bound_ns + 1)), (n, n + 1));
+        }
+        assert_eq!((Histogram::bucket(0), Histogram::bucket(u64::MAX)), (0, BUCKETS - 1));
     }
 }

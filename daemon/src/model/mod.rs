@@ -3,7 +3,14 @@
 //! The number of subjects is bounded. One that finds no place is summed into "other"; one that was quiet for long
 //! gives its place up and its sums go to "other", so that nothing is lost and no counter of "other" ever falls.
 
-use std::{collections::BTreeMap, time::Duration};
+mod exemplars;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+pub use exemplars::{Exemplar, Exemplars, RecordId};
 
 use crate::{
     anomaly::{Class, Hazard, Severity},
@@ -28,6 +35,8 @@ pub struct Limits {
 pub struct Snapshot {
     /// Sums by subject, "other" among them.
     pub subjects: BTreeMap<Subject, Counts>,
+    /// Single events of each subject's histograms; who has none is absent.
+    pub exemplars: BTreeMap<Subject, Exemplars>,
     /// Each hook of the table, in its order.
     pub hooks: Vec<HookState>,
     /// Losses by reason.
@@ -79,6 +88,7 @@ pub struct ProcessFigures {
 
 struct Place {
     counts: Counts,
+    exemplars: Exemplars,
     /// Time of the last activity.
     active: Duration,
 }
@@ -88,13 +98,14 @@ pub struct Model {
     limits: Limits,
     places: BTreeMap<Subject, Place>,
     other: Counts,
+    other_exemplars: Exemplars,
 }
 
 impl Model {
     /// An empty model.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, places: BTreeMap::new(), other: Counts::default() }
+        Self { limits, places: BTreeMap::new(), other: Counts::default(), other_exemplars: Exemplars::default() }
     }
 
     /// Adds what one tick saw; `now` is any time that does not go back.
@@ -116,11 +127,22 @@ impl Model {
         newcomers.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
         for (subject, counts) in newcomers {
             if self.places.len() < self.limits.subjects || self.make_room(now) {
-                self.places.insert(subject.clone(), Place { counts, active: now });
+                let place = Place { counts, exemplars: Exemplars::default(), active: now };
+                self.places.insert(subject.clone(), place);
             } else {
                 self.other += &counts;
             }
         }
+    }
+
+    /// Keeps single events of what was folded, and forgets old ones; `now` is the wall clock.
+    pub fn keep<'a>(&mut self, now: SystemTime, exemplars: impl IntoIterator<Item = (&'a Subject, Exemplar)>) {
+        for (subject, exemplar) in exemplars {
+            let place = self.places.get_mut(subject);
+            place.map_or(&mut self.other_exemplars, |place| &mut place.exemplars).add(exemplar);
+        }
+        let places = self.places.values_mut().map(|place| &mut place.exemplars);
+        places.chain([&mut self.other_exemplars]).for_each(|kept| kept.expire(now));
     }
 
     /// Takes the place of the subject that was quiet for longest, if it was quiet for long enough.
@@ -133,6 +155,7 @@ impl Model {
         let subject = subject.clone();
         if let Some(place) = self.places.remove(&subject) {
             self.other += &place.counts;
+            self.other_exemplars.merge(place.exemplars);
         }
         true
     }
@@ -146,6 +169,14 @@ impl Model {
             subjects.insert(Subject::other(), self.other.clone());
         }
         subjects
+    }
+
+    /// Single events as they are now.
+    #[must_use]
+    pub fn exemplars(&self) -> BTreeMap<Subject, Exemplars> {
+        let places = self.places.iter().map(|(subject, place)| (subject.clone(), &place.exemplars));
+        let all = places.chain([(Subject::other(), &self.other_exemplars)]);
+        all.filter(|(_, kept)| !kept.is_empty()).map(|(subject, kept)| (subject, kept.clone())).collect()
     }
 }
 
@@ -206,5 +237,28 @@ mod tests {
         model.fold(Duration::ZERO, [(&Subject::other(), &flushes(7))]);
         model.fold(Duration::ZERO, [(&subject("a"), &flushes(1)), (&subject("b"), &flushes(1))]);
         assert_eq!(model.subjects().len(), 3);
+    }
+    #[test]
+    fn exemplars_go_where_the_counts_go() {
+        let mut model = Model::new(LIMITS);
+        let (a, b, c) = (subject("a"), subject("b"), subject("c"));
+        let wall = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let exemplar = |duration_ns| {
+            let record = exemplars::tests::record(probe_common::series::HOLD, 1, duration_ns);
+            Exemplar::of(&record, wall(1)).unwrap()
+        };
+        model.fold(Duration::ZERO, [(&a, &flushes(5)), (&b, &flushes(5)), (&c, &flushes(1))]);
+        model.keep(wall(2), [(&a, exemplar(300)), (&c, exemplar(3_000))]);
+        let told = |model: &Model| -> Vec<(String, u64)> {
+            let kept = model.exemplars().into_iter();
+            let of_hold =
+                |kept: &Exemplars| kept.of(probe_common::series::HOLD).iter().map(|one| one.duration_ns).sum();
+            kept.map(|(subject, kept)| (subject.comm, of_hold(&kept))).collect()
+        };
+        assert_eq!(told(&model), [("a".to_owned(), 300), ("other".to_owned(), 3_000)]);
+        model.fold(Duration::from_secs(61), [(&b, &flushes(1)), (&c, &flushes(1))]);
+        assert_eq!(told(&model), [("other".to_owned(), 3_300)], "a lost its place");
+        model.keep(wall(400), []);
+        assert_eq!(told(&model), [], "all are old");
     }
 }

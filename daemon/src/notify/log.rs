@@ -7,6 +7,7 @@ use probe_common::event::Record;
 use crate::{
     anomaly::{Severity, Transition},
     kernel::{SYMBOLS, name_stacks},
+    model::RecordId,
     terminal,
 };
 
@@ -49,7 +50,8 @@ impl Log {
                 Self::Lines => {
                     let (class, stack) = (transition.class.name(), stack.join(" < "));
                     let Record { tgid, tid, .. } = *record;
-                    tracing::info!(class, tgid, tid, stack, "evidence: {}", terminal::record(record));
+                    let id = RecordId::from(record);
+                    tracing::info!(class, tgid, tid, record = %id, stack, "evidence: {}", terminal::record(record));
                 }
             }
         }

@@ -14,7 +14,7 @@ use crate::{
     governor::Governed,
     identity::Subject,
     intake::{ProgramFigures, TableFigures},
-    model::{Limits, Model, ProcessFigures, Snapshot},
+    model::{Exemplar, Limits, Model, ProcessFigures, Snapshot},
     plan::HookState,
 };
 
@@ -25,6 +25,8 @@ pub struct Sight {
     pub uptime: Duration,
     /// The wall clock.
     pub wall: SystemTime,
+    /// The clock of the kernel side at that time, nanoseconds; none where it could not be read.
+    pub clock_ns: Option<u64>,
     /// Each mm that was active or has something in flight.
     pub mms: Vec<MmLook>,
     /// Single events over their thresholds.
@@ -50,6 +52,7 @@ impl Default for Sight {
         Self {
             uptime: Duration::ZERO,
             wall: SystemTime::UNIX_EPOCH,
+            clock_ns: None,
             mms: Vec::new(),
             records: Vec::new(),
             lost: Vec::new(),
@@ -60,6 +63,19 @@ impl Default for Sight {
             process: None,
             governed: Governed::default(),
         }
+    }
+}
+
+impl Sight {
+    /// The records that stand for one event of a histogram, with the wall clock's time of their end.
+    fn exemplars(&self) -> impl Iterator<Item = (&Subject, Exemplar)> {
+        // Without a clock they have no time.
+        let clock_ns = self.clock_ns;
+        self.records.iter().filter_map(move |(subject, record)| {
+            let age_ns = clock_ns?.saturating_sub(record.begin_ns.saturating_add(record.duration_ns));
+            let end = self.wall.checked_sub(Duration::from_nanos(age_ns))?;
+            Some((subject, Exemplar::of(record, end)?))
+        })
     }
 }
 
@@ -129,6 +145,7 @@ impl Scope {
         });
         self.last = sight.uptime;
         self.model.fold(sight.uptime, sight.mms.iter().map(|mm| (&mm.subject, &mm.counts)));
+        self.model.keep(sight.wall, sight.exemplars());
         self.records += sight.records.len() as u64;
         self.ticks += 1;
         Seen { snapshot: self.snapshot(sight), transitions }
@@ -137,6 +154,7 @@ impl Scope {
     fn snapshot(&self, sight: &Sight) -> Snapshot {
         Snapshot {
             subjects: self.model.subjects(),
+            exemplars: self.model.exemplars(),
             hooks: self.hooks.clone(),
             lost: sight.lost.clone(),
             pending_mismatches: sight.pending_mismatches,

@@ -1,5 +1,8 @@
 //! Ticks go in, snapshots and transitions come out.
 
+use probe_common::series::HOLD;
+use zerocopy::FromZeros as _;
+
 use super::*;
 use crate::{
     intake::Counts,
@@ -50,4 +53,20 @@ fn losses_are_totals_and_judged_by_what_was_added() {
     assert!(seen.transitions.is_empty(), "nothing was added: {:?}", seen.transitions);
     let none = scope.see(&Sight { uptime: Duration::from_secs(11), ..Sight::default() });
     assert_eq!(none.snapshot.pending_mismatches, None, "what cannot be read is absent");
+}
+
+#[test]
+fn exemplars_have_the_time_at_which_their_event_ended() {
+    let mut scope = Scope::new(&Config::default(), host());
+    let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+    let record = Record { series: HOLD, begin_ns: 2_000_000_000, duration_ns: 500_000_000, ..Record::new_zeroed() };
+    let told = |clock_ns| {
+        let mut sight = Sight { wall, clock_ns, ..sight(1, "a", 1) };
+        sight.records = vec![(sight.mms[0].subject.clone(), record)];
+        sight
+    };
+    assert!(scope.see(&told(None)).snapshot.exemplars.is_empty(), "no clock, no time");
+    let snapshot = scope.see(&told(Some(3_000_000_000))).snapshot;
+    let (_, kept) = snapshot.exemplars.first_key_value().unwrap();
+    assert_eq!(kept.of(HOLD)[0].end, wall - Duration::from_millis(500));
 }
