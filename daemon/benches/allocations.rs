@@ -23,6 +23,7 @@ fn main() {
         let snapshot = counted("snapshot", mms, || ticks.snapshot());
         counted("text", mms, || encode(&snapshot, Format::Prometheus));
         counted("openmetrics", mms, || encode(&snapshot, Format::OpenMetrics));
+        counted("protobuf", mms, || encode(&snapshot, Format::Protobuf));
     }
 }
 

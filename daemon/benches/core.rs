@@ -24,10 +24,10 @@ fn steps(criterion: &mut Criterion) {
         group.bench_function("fold", |bencher| bencher.iter(|| ticks.fold(black_box(&named))));
         group.bench_function("snapshot", |bencher| bencher.iter_with_large_drop(|| ticks.snapshot()));
         let snapshot = ticks.snapshot();
-        for (name, format) in [("text", Format::Prometheus), ("openmetrics", Format::OpenMetrics)] {
-            group.bench_function(name, |bencher| {
-                bencher.iter_with_large_drop(|| encode(black_box(&snapshot), format));
-            });
+        for (name, format) in
+            [("text", Format::Prometheus), ("openmetrics", Format::OpenMetrics), ("protobuf", Format::Protobuf)]
+        {
+            group.bench_function(name, |bencher| bencher.iter(|| encode(black_box(&snapshot), format)));
         }
     }
 }

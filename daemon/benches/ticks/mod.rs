@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use mmscope::{
     anomaly::{Anomalies, Host, Look, MmLook},
     config::Config,
-    export::{self, Format},
+    export::{Format, Scrape},
     identity::Identity,
     intake::{Counts, Histogram, Owner},
     model::{Limits, Model, Snapshot},
@@ -109,9 +109,9 @@ impl Ticks {
     }
 }
 
-/// A scrape.
-pub(crate) fn encode(snapshot: &Arc<Snapshot>, format: Format) -> String {
-    export::render(snapshot, format).expect("a string takes everything")
+/// A scrape, piece by piece as it is sent: its bytes.
+pub(crate) fn encode(snapshot: &Arc<Snapshot>, format: Format) -> usize {
+    Scrape::new(snapshot.clone(), format).map(|piece| piece.len()).sum()
 }
 
 fn hooks() -> Vec<HookState> {

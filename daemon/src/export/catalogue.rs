@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
@@ -46,7 +46,23 @@ pub struct Family {
     pub(super) collect: Collect,
 }
 
+/// Units in which something is told: by convention the last word of a name, before `_total`.
+const UNITS: [&str; 6] = ["seconds", "bytes", "ratio", "pages", "cpus", "vmas"];
+
 impl Family {
+    /// Name without `_total`.
+    #[must_use]
+    pub fn base_name(&self) -> &'static str {
+        self.name.strip_suffix("_total").unwrap_or(self.name)
+    }
+
+    /// Unit; none for what is just counted.
+    #[must_use]
+    pub fn unit(&self) -> Option<&'static str> {
+        let last = self.base_name().rsplit('_').next()?;
+        UNITS.into_iter().find(|unit| *unit == last)
+    }
+
     /// Whether it can be measured with these hooks.
     #[must_use]
     pub fn is_measured(&self, hooks: &[HookState]) -> bool {
@@ -234,32 +250,72 @@ pub fn is_measured(family: &str, hooks: &[HookState]) -> bool {
     CATALOGUE.iter().any(|known| known.name == family && known.is_measured(hooks))
 }
 
+/// What the page says of formats.
+const FORMATS: &str = "
+## Formats
+
+The Accept header of a scrape chooses, its weights are respected: OpenMetrics text 1.0.0, Prometheus protobuf
+(`application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited`), and for all others Prometheus
+text 0.0.4. A unit is told in OpenMetrics and protobuf where the name ends in it.
+
+### Native histograms
+
+Over protobuf each histogram has both forms in one message: the classic buckets, and native ones of schema 3 (eight an octave).
+`histogram_count` and `histogram_sum` are exact: those of the classic form. Classic bounds are powers of two of nanoseconds
+and native ones are not, so each classic bound is told as the native bound next to it, 1.6 % above, with the exact count of what
+lies below. The eight native buckets in between get parts of the classic bucket's count, as if its events were spread evenly:
+that is what `histogram_quantile` takes for granted when it reads classic buckets. Their counts are therefore fractions;
+Prometheus has float histograms for this. A quantile of the native form is that of the classic one within
+
+| where the quantile lies | Prometheus 2 | Prometheus 3, which interpolates native buckets by their logarithm |
+|---|---|---|
+| up to 7 % below a classic bound, or 11 % above it | 0 to 1.6 % more | 0.1 % less to 1.6 % more |
+| elsewhere | 0.02 % | 0.11 % |
+| above the last bound, 8.6 s, where classic quantiles stay | 8.7 to 9.5 s | 8.7 to 9.5 s |
+
+Two things are Prometheus's own: where a rank falls exactly between two buckets with empty ones between them, Prometheus 3 takes
+the upper end for native and the lower end for classic quantiles; and `rate` extrapolates each classic bucket for itself, a
+native histogram as a whole, so that with a handful of events in its window the quantiles may lie octaves apart.
+Classic buckets hold a quantile only to within a factor of two; neither form knows more than the other. Who wants
+the classic bounds themselves in native form lets Prometheus 3 scrape text (`scrape_protocols: [OpenMetricsText1.0.0]`) and convert it
+(`convert_classic_histograms_to_nhcb`).
+
+### Exemplars
+
+The buckets of windows, waits, holds, userfaults and shootdowns carry the latest event over its record threshold that fell into
+them (in OpenMetrics and protobuf; at most ten a histogram, none older than five minutes), with the labels `pid`, `tid`,
+`operation` and `record`. The log line of the same event has the same `record`.
+";
+
 /// The catalogue as a page of documentation: docs/metrics.md is this text.
 #[must_use]
 pub fn markdown() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
          Made from `daemon/src/export/catalogue.rs`; a test holds this page to it.\n\n\
-         Histograms have a bucket for each power of two from 256 ns to 8.6 s, and an exact `_sum`. S is the bound on \
+         Histograms have a bucket for each power of two from 256 ns to 8.6 s, and an exact `_sum`. Over protobuf they are \
+         native too (see below). S is the bound on \
          subjects (`subjects` in the configuration, 200 by default) plus one for \"other\", which takes what finds no \
          place. A family whose hooks are absent on this kernel is absent: `mmscope_probe_attached` says why. Series \
          that never counted anything are absent too.\n\n\
-         | family | type | labels | series at most | needs the hooks | meaning |\n|---|---|---|---|---|---|\n",
+         | family | type | unit | labels | series at most | needs the hooks | meaning |\n|---|---|---|---|---|---|---|\n",
     );
     for family in CATALOGUE {
         let labels = family.labels.join(", ");
         let needs: Vec<String> = family.needs.iter().map(|set| set.join(" + ")).collect();
         let _ = writeln!(
             page,
-            "| {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             family.name,
             family.kind.name(),
+            family.unit().unwrap_or("count"),
             labels,
             family.series,
             needs.join(" or "),
             family.help
         );
     }
+    page.push_str(FORMATS);
     page.push_str("\n## Reasons of mmscope_lost_total\n\n| reason | meaning |\n|---|---|\n");
     for (reason, meaning) in REASONS.iter().zip(MEANINGS) {
         let _ = writeln!(page, "| {reason} | {} |", meaning.trim().trim_end_matches('.'));

@@ -6,33 +6,36 @@ use probe_common::{
     lost::REASONS,
     series::{
         ESCALATIONS, FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, HOLDERS, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS,
-        SHOOTDOWN, VMA_UNIT_LOG2, VMAS, WAIT,
+        SHOOTDOWN, VMAS, WAIT,
     },
 };
 
 use crate::{
     governor::Level,
     identity::Subject,
-    intake::{Counts, Histogram},
-    model::Snapshot,
+    intake::Counts,
+    model::{Exemplar, Snapshot},
     notify::{Reason, SinkFigures},
     plan::{HOOKS, HookState},
 };
+
+use super::buckets::Buckets;
 
 /// A value of one series.
 pub(super) enum Value<'a> {
     /// A whole number.
     Whole(u64),
-    /// Nanoseconds, told as seconds.
-    Nanoseconds(u64),
     /// Seconds.
     Seconds(f64),
     /// A part of a whole.
     Ratio(f64),
-    /// A histogram of durations.
-    Histogram(&'a Histogram),
-    /// A histogram of numbers, each of which is this power of two in the buckets and the sum.
-    Numbers(&'a Histogram, u32),
+    /// A histogram.
+    Buckets(Buckets<'a>),
+}
+
+/// Nanoseconds inside, seconds only here.
+fn seconds(ns: u64) -> Value<'static> {
+    Value::Seconds(ns as f64 / 1e9)
 }
 
 /// Label values in the order of the family's labels, and the value.
@@ -48,14 +51,20 @@ fn each_subject(snapshot: &Snapshot, mut tell: impl FnMut(&Subject, &Counts)) {
     }
 }
 
+fn exemplars<'a>(snapshot: &'a Snapshot, subject: &Subject, series: u32) -> &'a [Exemplar] {
+    snapshot.exemplars.get(subject).map_or(&[], |kept| kept.of(series))
+}
+
 /// A histogram for each of `names`, from `first` on; those without an event are left out.
 fn histograms(snapshot: &Snapshot, first: u32, names: &[&str], extra: &[&str], sink: Sink<'_>) {
     each_subject(snapshot, |subject, counts| {
         for (n, name) in names.iter().enumerate() {
-            if let Some(histogram) = counts.known_histogram(first + n as u32) {
+            let series = first + n as u32;
+            if let Some(histogram) = counts.known_histogram(series) {
                 let mut labels = vec![subject.comm.as_str(), subject.cgroup.as_str(), name];
                 labels.extend(extra);
-                sink(&labels, Value::Histogram(histogram));
+                let exemplars = exemplars(snapshot, subject, series);
+                sink(&labels, Value::Buckets(Buckets { histogram, exemplars, is_number: false }));
             }
         }
     });
@@ -89,10 +98,11 @@ fn one_counter(
 }
 
 /// A histogram without labels of its own; one without an event is left out.
-fn one_histogram(snapshot: &Snapshot, series: u32, value: impl Fn(&Histogram) -> Value<'_>, sink: Sink<'_>) {
+fn one_histogram(snapshot: &Snapshot, series: u32, is_number: bool, sink: Sink<'_>) {
     each_subject(snapshot, |subject, counts| {
         if let Some(histogram) = counts.known_histogram(series) {
-            sink(&[&subject.comm, &subject.cgroup], value(histogram));
+            let exemplars = exemplars(snapshot, subject, series);
+            sink(&[&subject.comm, &subject.cgroup], Value::Buckets(Buckets { histogram, exemplars, is_number }));
         }
     });
 }
@@ -136,7 +146,7 @@ pub(super) fn escalations(snapshot: &Snapshot, sink: Sink<'_>) {
 }
 
 pub(super) fn shootdowns(snapshot: &Snapshot, sink: Sink<'_>) {
-    one_histogram(snapshot, SHOOTDOWN, |histogram| Value::Histogram(histogram), sink);
+    one_histogram(snapshot, SHOOTDOWN, false, sink);
 }
 
 pub(super) fn shootdown_cpus(snapshot: &Snapshot, sink: Sink<'_>) {
@@ -155,16 +165,16 @@ pub(super) fn blocked(snapshot: &Snapshot, sink: Sink<'_>) {
     for (n, &ns) in snapshot.blocked_ns.iter().enumerate().filter(|(_, ns)| **ns != 0) {
         let holder = OPERATIONS.get(n % HOLDERS).copied().unwrap_or("unknown");
         let waiter = OPERATIONS.get(n / HOLDERS).copied().unwrap_or("other");
-        sink(&[waiter, holder], Value::Nanoseconds(ns));
+        sink(&[waiter, holder], seconds(ns));
     }
 }
 
 pub(super) fn downgrade_savings(snapshot: &Snapshot, sink: Sink<'_>) {
-    one_counter(snapshot, |counts| counts.downgrade_ns, Value::Nanoseconds, sink);
+    one_counter(snapshot, |counts| counts.downgrade_ns, seconds, sink);
 }
 
 pub(super) fn mprotect_vmas(snapshot: &Snapshot, sink: Sink<'_>) {
-    one_histogram(snapshot, VMAS, |histogram| Value::Numbers(histogram, VMA_UNIT_LOG2), sink);
+    one_histogram(snapshot, VMAS, true, sink);
 }
 
 pub(super) fn userfault_repeats(snapshot: &Snapshot, sink: Sink<'_>) {
@@ -250,7 +260,7 @@ pub(super) fn operations(snapshot: &Snapshot, sink: Sink<'_>) {
         for (n, operation) in OPERATIONS.iter().enumerate() {
             for (phase, ns) in [("wait", counts.wait_ns[n]), ("hold", counts.hold_ns[n])] {
                 if ns != 0 {
-                    sink(&[&subject.comm, &subject.cgroup, operation, phase], Value::Nanoseconds(ns));
+                    sink(&[&subject.comm, &subject.cgroup, operation, phase], seconds(ns));
                 }
             }
         }
@@ -312,7 +322,7 @@ pub(super) fn probe_runs(snapshot: &Snapshot, sink: Sink<'_>) {
 pub(super) fn probe_run_seconds(snapshot: &Snapshot, sink: Sink<'_>) {
     for (name, figures) in &snapshot.programs {
         if let Some((_, ns)) = figures.runs {
-            sink(&[name], Value::Nanoseconds(ns));
+            sink(&[name], seconds(ns));
         }
     }
 }

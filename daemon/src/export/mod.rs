@@ -1,8 +1,17 @@
-//! From a snapshot to the text of a scrape. Touches neither the kernel nor /proc.
+//! From a snapshot to the bytes of a scrape. Touches neither the kernel nor /proc.
 
+mod buckets;
 mod catalogue;
+mod exemplars;
 mod families;
+#[cfg(test)]
+mod fixture;
+mod native;
+mod negotiate;
+mod protobuf;
+mod scrape;
 mod text;
 
 pub use catalogue::{CATALOGUE, Family, Kind, is_measured, markdown};
-pub use text::{Format, render};
+pub use negotiate::Format;
+pub use scrape::Scrape;

@@ -3,17 +3,20 @@
 mod landing;
 
 use std::{
+    convert::Infallible,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
+    body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
+use futures_util::stream;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -93,12 +96,12 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -
 }
 
 async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let format = export::Format::accepted(accept);
-    match export::render(&site.snapshot.load_full(), format) {
-        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    // Several lines of one name are one list.
+    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let format = export::Format::accepted(Some(&accept.join(",")));
+    let pieces = export::Scrape::new(site.snapshot.load_full(), format).map(Ok::<_, Infallible>);
+    let told = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
+    (told, Body::from_stream(stream::iter(pieces))).into_response()
 }
 
 async fn healthy(State(site): State<Site>) -> Response {

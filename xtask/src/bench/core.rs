@@ -29,6 +29,7 @@ const STEPS: &[(&str, &str)] = &[
     ("snapshot", "snapshot: a copy for scrapes"),
     ("text", "scrape, Prometheus text"),
     ("openmetrics", "scrape, OpenMetrics"),
+    ("protobuf", "scrape, protobuf"),
 ];
 
 /// One step with so many address spaces.
