@@ -190,6 +190,30 @@ fn alerts_are_told_to_webhooks_and_alertmanagers() {
     }
 }
 
+/// A hold over its bound, from its bucket to the line of the log that tells of it.
+#[test]
+fn an_exemplar_leads_to_the_record_of_its_event() {
+    let load = Load::named("exemplary");
+    let daemon = Daemon::configured("[record]\nhold = \"1us\"\n", &[]);
+    let line = await_some("exemplar", || {
+        load.run(&["munmap", "--cycles", "20", "--pages", "256"]);
+        let scrape = daemon.get("/metrics", "application/openmetrics-text; version=1.0.0").unwrap();
+        let is_one = |line: &&str| {
+            line.starts_with("mmscope_mmap_lock_hold_seconds_bucket{")
+                && line.contains("\"exemplary\"")
+                && line.contains(" # ")
+        };
+        scrape.lines().find(is_one).map(str::to_owned)
+    });
+    let label = |name: &str| line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let (record, tgid) = (format!("record={}", label("record")), format!("tgid={} ", label("pid")));
+    let told = await_some("line of the log", || daemon.said(&[&record, &tgid]).into_iter().next());
+    let value: f64 = line.split("} ").last().unwrap().split(' ').next().unwrap().parse().unwrap();
+    let duration_ns = told.split("duration_ns=").nth(1).unwrap().split(' ').next().unwrap();
+    assert_eq!(value, duration_ns.parse::<f64>().unwrap() / 1e9, "{told}");
+    assert!(value <= label("le").parse().unwrap_or(f64::INFINITY), "{line}");
+}
+
 #[test]
 fn a_signal_detaches_and_ends_with_zero() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
