@@ -15,6 +15,7 @@ mod catalogue;
 mod grafana;
 mod lint;
 mod promql;
+pub(crate) mod rules;
 mod schema;
 
 /// `cargo xtask dashboards`.
@@ -23,6 +24,12 @@ pub(crate) struct DashboardsArgs {
     /// Write nothing: fail if a committed file differs from what would be written, or breaks a rule
     #[arg(long)]
     check: bool,
+    /// Write below this folder instead of the checkout
+    #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
+    to: Option<PathBuf>,
+    /// What the addresses of the alerts' runbooks begin with: where you serve docs/runbooks
+    #[arg(long, value_name = "ADDRESS", default_value = rules::RUNBOOKS, requires = "to")]
+    runbooks: String,
 }
 
 /// Runs it.
@@ -33,8 +40,8 @@ pub(crate) fn main(args: &DashboardsArgs) -> Result<ExitCode> {
         println!("dashboards: the committed files are what would be written");
         return Ok(ExitCode::SUCCESS);
     }
-    for (file, text) in files()? {
-        let path = paths::root().join(&file);
+    for (file, text) in files(&args.runbooks)? {
+        let path = args.to.as_deref().unwrap_or(paths::root()).join(&file);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
         }
@@ -49,8 +56,8 @@ pub(crate) fn main(args: &DashboardsArgs) -> Result<ExitCode> {
 }
 
 /// Every generated file with its text; paths are relative to the workspace's root.
-fn files() -> Result<Vec<(PathBuf, String)>> {
-    grafana::files(&Catalogue::read()?)
+fn files(runbooks: &str) -> Result<Vec<(PathBuf, String)>> {
+    Ok([grafana::files(&Catalogue::read()?)?, rules::files(runbooks)?].concat())
 }
 
 /// An error that lists every file that is not what would be written, and every rule that a dashboard breaks.
@@ -58,7 +65,7 @@ pub(crate) fn check() -> Result<()> {
     let catalogue = Catalogue::read()?;
     let files = grafana::files(&catalogue)?;
     let mut breaches = strangers(&files)?;
-    for (file, text) in &files {
+    for (file, text) in files.iter().chain(&rules::files(rules::RUNBOOKS)?) {
         let found = fs::read_to_string(paths::root().join(file)).unwrap_or_default();
         if found != *text {
             breaches.push(format!("{} is not what `cargo xtask dashboards` writes", file.display()));
@@ -73,7 +80,7 @@ pub(crate) fn check() -> Result<()> {
 
 /// An error that has what the compiler says of the dashboards as values of Grafana's published types.
 pub(crate) fn check_schema() -> Result<()> {
-    schema::check(&files()?)
+    schema::check(&grafana::files(&Catalogue::read()?)?)
 }
 
 /// Dashboards in the folder that nobody writes any more.

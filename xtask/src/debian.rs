@@ -22,6 +22,9 @@ const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "tr
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// The release to come: programs that no release has yet. Never for guests.
+const NEXT: &str = "forky";
+
 /// How long a package index and a choice made from it hold.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
 
@@ -44,7 +47,16 @@ pub(crate) struct Index {
 impl Index {
     /// The index, fetched anew when it is a day old.
     pub(crate) fn open() -> Result<Self> {
-        let root = paths::cache()?.join("apt");
+        Self::of("apt", SUITES, SECURITY_SUITES)
+    }
+
+    /// The index of the release to come, which is apart from the others: their newest package is not to be one of it.
+    pub(crate) fn of_next() -> Result<Self> {
+        Self::of("apt-next", &[NEXT], &[])
+    }
+
+    fn of(name: &str, suites: &[&str], security_suites: &[&str]) -> Result<Self> {
+        let root = paths::cache()?.join(name);
         for folder in ["state/lists/partial", "cache/archives/partial"] {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
@@ -60,7 +72,7 @@ impl Index {
             fs::write(&file, text).with_context(|| format!("write {}", file.display()))
         };
         write("status", "")?;
-        write("sources.list", &sources()?)?;
+        write("sources.list", &sources(suites, security_suites)?)?;
         write("apt.conf", &config(&root)?)?;
         // One suite that has left the mirror fails the update and takes nothing from the others; without a network the
         // update succeeds and fetches nothing. What counts is that there is an index.
@@ -96,7 +108,7 @@ impl Index {
         Ok(text.lines().filter_map(simulated).collect())
     }
 
-    /// Downloads packages, each named as NAME or NAME=VERSION, and unpacks them below `to`.
+    /// Downloads packages, each named as NAME, NAME=VERSION or NAME/SUITE, and unpacks them below `to`.
     pub(crate) fn unpack(&self, packages: &[&str], to: &Path) -> Result<()> {
         let folder = to.join("download");
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
@@ -178,7 +190,7 @@ fn config(root: &Path) -> Result<String> {
 }
 
 /// The suites, from the mirrors that the host itself uses.
-fn sources() -> Result<String> {
+fn sources(suites: &[&str], security_suites: &[&str]) -> Result<String> {
     let mut sites = host_sites()?;
     if sites.is_empty() && std::env::var_os(MIRROR_VARIABLE).is_none() && sh::is_root() {
         // A fresh machine has sources and no index yet; apt knows whose they are after it has read one.
@@ -199,8 +211,8 @@ fn sources() -> Result<String> {
         },
     };
     let line = |site: &str, suite: &&str| format!("deb [signed-by={KEYRING}] {site} {suite} main\n");
-    let main = SUITES.iter().map(|suite| line(main, suite));
-    Ok(main.chain(SECURITY_SUITES.iter().map(|suite| line(&security, suite))).collect())
+    let main = suites.iter().map(|suite| line(main, suite));
+    Ok(main.chain(security_suites.iter().map(|suite| line(&security, suite))).collect())
 }
 
 /// Suite and address of each source of Debian that the host's apt has.

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::setup::{self, Tools, Wants};
-use crate::{build, dashboards, paths, sh, tidy, unused};
+use crate::{build, dashboards, paths, prometheus, sh, tidy, unused};
 
 /// A checker from the registry, at the version that this tree is clean under.
 struct Checker {
@@ -24,7 +24,7 @@ pub(crate) fn lint() -> Result<ExitCode> {
     components()?;
 
     type Check = fn(&Tools) -> Result<()>;
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 10] = [
         ("tidy", |_| tidy::check()),
         ("formatting", |_| formatting()),
         ("spelling", |_| spelling()),
@@ -32,6 +32,7 @@ pub(crate) fn lint() -> Result<ExitCode> {
         ("licences", |_| licences()),
         ("dashboards", |_| dashboards::check()),
         ("dashboards' schema", |_| dashboards::check_schema()),
+        ("rules", |_| prometheus::check()),
         ("clippy", clippy),
         ("probes", probes),
     ];

@@ -23,6 +23,7 @@ mod lint;
 mod live_test;
 mod modules;
 mod paths;
+mod prometheus;
 mod qemu;
 mod race;
 mod recording;
@@ -96,7 +97,7 @@ enum Task {
     UnfixedKernel(unfixed_kernel::UnfixedKernelArgs),
     /// The bug that mmscope grew out of, on a kernel that has it and on two that do not
     Race(race::RaceArgs),
-    /// Write the Grafana dashboards from the catalogue of metrics
+    /// Write what dashboards/ has for Prometheus and Grafana
     Dashboards(dashboards::DashboardsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
     Lint,

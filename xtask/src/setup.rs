@@ -127,17 +127,26 @@ fn install_packages(packages: &[&str]) -> Result<()> {
     apt::install(packages)
 }
 
+/// Prometheus' own parser of expositions and rules.
+pub(crate) fn promtool() -> Result<PathBuf> {
+    extracted("promtool", "prometheus", "usr/bin/promtool")
+}
+
 fn guest_tools() -> Result<GuestTools> {
+    let busybox = extracted("busybox", "busybox-static", "bin/busybox")?;
+    Ok(GuestTools { qemu: Qemu::setup()?, busybox, promtool: promtool()? })
+}
+
+/// A program of a package of this machine's distribution, out of the cache.
+fn extracted(name: &str, package: &str, member: &str) -> Result<PathBuf> {
     let tools = paths::cache()?.join("tools");
     std::fs::create_dir_all(&tools).with_context(|| format!("create {}", tools.display()))?;
-    let extracted = |name: &str, package: &str, member: &str| -> Result<PathBuf> {
-        let file = tools.join(name);
-        if !sh::is_executable(&file) {
-            apt::extract(package, member, &file)?;
+    let file = tools.join(name);
+    if !sh::is_executable(&file) {
+        if !apt::available() {
+            bail!("{name} comes from Debian's package {package}, and this system has no apt and dpkg");
         }
-        Ok(file)
-    };
-    let busybox = extracted("busybox", "busybox-static", "bin/busybox")?;
-    let promtool = extracted("promtool", "prometheus", "usr/bin/promtool")?;
-    Ok(GuestTools { qemu: Qemu::setup()?, busybox, promtool })
+        apt::extract(package, member, &file)?;
+    }
+    Ok(file)
 }

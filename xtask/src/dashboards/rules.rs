@@ -1,0 +1,125 @@
+//! Prometheus' rule files: which groups there are, and how they become YAML. Knows no metric by name.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use self::alerts::{Alert, CLASSES, ITSELF};
+use self::time::Scale;
+
+pub(crate) mod alerts;
+mod recording;
+#[cfg(test)]
+mod tests;
+pub(crate) mod time;
+
+/// What the addresses of runbooks begin with in the committed files: the checkout itself.
+pub(crate) const RUNBOOKS: &str = "docs/runbooks/";
+
+/// The `job` label that Prometheus gives mmscope's targets.
+pub(crate) const JOB: &str = "mmscope";
+
+/// A file of rules.
+#[derive(Debug, Serialize)]
+pub(crate) struct File {
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Serialize)]
+struct Group {
+    name: &'static str,
+    rules: Vec<Rule>,
+}
+
+/// One rule, recording or alerting, as Prometheus spells it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Rule {
+    /// A series that is recorded.
+    Recording {
+        /// Name of the series.
+        record: String,
+        /// PromQL.
+        expr: String,
+    },
+    /// An alert.
+    Alerting {
+        /// Its name.
+        alert: &'static str,
+        /// PromQL.
+        expr: String,
+        /// How long the expression has to hold.
+        #[serde(rename = "for")]
+        pending: String,
+        /// Added to the expression's.
+        labels: Labels,
+        /// For people.
+        annotations: Annotations,
+    },
+}
+
+/// Labels of an alert.
+#[derive(Debug, Serialize)]
+pub(crate) struct Labels {
+    severity: &'static str,
+}
+
+/// Annotations of an alert; templates of Prometheus.
+#[derive(Debug, Serialize)]
+pub(crate) struct Annotations {
+    summary: String,
+    description: String,
+    runbook_url: String,
+}
+
+const HEADER: &str = "# Made by `cargo xtask dashboards` from xtask/src/dashboards/rules; do not edit.\n";
+
+/// The files of rules: paths from the checkout's root, and what is there.
+pub(crate) fn files(runbooks: &str) -> Result<Vec<(PathBuf, String)>> {
+    let folder = PathBuf::from("dashboards/rules");
+    Ok(vec![
+        (folder.join("mmscope-alerts.yml"), yaml(&alerting(Scale::REAL, runbooks))?),
+        (folder.join("mmscope-recording.yml"), yaml(&recording(Scale::REAL))?),
+    ])
+}
+
+/// All alerts.
+pub(crate) fn alerting(scale: Scale, runbooks: &str) -> File {
+    let rules = |alerts: &[Alert]| alerts.iter().map(|alert| alert.rule(scale, runbooks)).collect();
+    File {
+        groups: vec![
+            Group { name: "mmscope-classes", rules: rules(CLASSES) },
+            Group { name: "mmscope-itself", rules: rules(ITSELF) },
+        ],
+    }
+}
+
+/// All series that are recorded.
+pub(crate) fn recording(scale: Scale) -> File {
+    let groups = recording::groups(scale).into_iter().map(|(name, rules)| Group { name, rules });
+    File { groups: groups.collect() }
+}
+
+/// A file as text.
+pub(crate) fn yaml(file: &File) -> Result<String> {
+    let text = serde_saphyr::to_string(file).context("write rules as YAML")?;
+    Ok(format!("{HEADER}{text}"))
+}
+
+impl File {
+    /// All rules, in their order.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.groups.iter().flat_map(|group| &group.rules)
+    }
+}
+
+impl Rule {
+    /// Name and expression.
+    pub(crate) fn expression(&self) -> (&str, &str) {
+        match self {
+            Self::Recording { record, expr } => (record, expr),
+            Self::Alerting { alert, expr, .. } => (alert, expr),
+        }
+    }
+}

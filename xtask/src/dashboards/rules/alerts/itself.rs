@@ -1,0 +1,106 @@
+//! Alerts on mmscope itself: whether it is there, looks, sees, and keeps to its budget.
+
+use super::{Alert, NOW, Severity, When, bounds, minutes};
+
+/// The hooks that are absent, as a template.
+const HOOKS: &str = "Absent, with nothing that tells the same:{{ range printf \"mmscope_probe_attached{reason!~'not needed.*',\
+    job='%s',instance='%s'} == 0\" $labels.job $labels.instance | query }} {{ .Labels.probe }} ({{ .Labels.reason }});{{ end }} \
+    what they would tell is absent from this host's metrics, never zero.";
+
+/// What was lost lately, as a template.
+const LOSSES: &str = "Its figures are too low. Lost per second:{{ range printf \"topk(3, rate(mmscope_lost_total{job='%s',\
+    instance='%s'}[@window@]) > 0)\" $labels.job $labels.instance | query }} {{ .Labels.reason }} {{ .Value | humanize }};\
+    {{ end }} skipped by programs:{{ range printf \"topk(3, rate(mmscope_probe_misses_total{job='%s',instance='%s'}\
+    [@window@]) > 0)\" $labels.job $labels.instance | query }} {{ .Labels.probe }} {{ .Value | humanize }};{{ end }}";
+
+/// All of them.
+pub(crate) const ITSELF: &[Alert] = &[
+    Alert {
+        name: "MmscopeAbsent",
+        severity: Severity::Warning,
+        when: When::Query("absent(up{job=\"@job@\"})", bounds::LATELY),
+        pending: minutes(10),
+        summary: "no target at all",
+        description: "Prometheus has no target of the job @job@: a scrape configuration or a service discovery has lost them, \
+                      and no other alert of mmscope can fire.",
+    },
+    Alert {
+        name: "MmscopeDown",
+        severity: Severity::Warning,
+        when: When::Query("up{job=\"@job@\"} == 0", bounds::LATELY),
+        pending: minutes(5),
+        summary: "mmscope does not answer",
+        description: "Scrapes fail. It has ended, its start was refused, or it cannot be reached.",
+    },
+    Alert {
+        name: "MmscopeStale",
+        severity: Severity::Warning,
+        when: When::Query("rate(mmscope_ticks_total[@window@]) == 0", bounds::TICKS),
+        pending: minutes(5),
+        summary: "mmscope answers and no longer looks at the kernel",
+        description: "No tick in the last @window@: every scrape tells the same old snapshot, and its alerts are those of then.",
+    },
+    Alert {
+        name: "MmscopeRestarting",
+        severity: Severity::Warning,
+        when: When::Query(
+            "changes(process_start_time_seconds{job=\"@job@\"}[@window@]) >= @restarts@",
+            bounds::RESTARTS_WITHIN,
+        ),
+        pending: NOW,
+        summary: "mmscope starts again and again",
+        description: "{{ $value }} starts in the last @window@. Each attaches anew, and what happens meanwhile is not seen.",
+    },
+    Alert {
+        name: "MmscopeBlind",
+        severity: Severity::Info,
+        when: When::Query("mmscope_alerts_active{class=\"blind\",severity=\"info\"} > 0", bounds::LATELY),
+        pending: minutes(15),
+        summary: "mmscope could not attach all hooks",
+        description: HOOKS,
+    },
+    Alert {
+        name: "MmscopeLosing",
+        severity: Severity::Warning,
+        when: When::Query("mmscope_alerts_active{class=\"blind\",severity=\"warning\"} > 0", bounds::LATELY),
+        pending: minutes(10),
+        summary: "mmscope loses events",
+        description: LOSSES,
+    },
+    Alert {
+        name: "MmscopeKernelMismatch",
+        severity: Severity::Warning,
+        when: When::Query("increase(mmscope_kernel_pending_mismatch_total[@window@]) > 0", bounds::LATELY),
+        pending: NOW,
+        summary: "the kernel's count of pending flushes is not mmscope's",
+        description: "mm->tlb_flush_pending differed from the windows that mmscope has open: windows are not seen, or one \
+                      never ends.",
+    },
+    Alert {
+        name: "MmscopeAlertsDropped",
+        severity: Severity::Warning,
+        when: When::Query("increase(mmscope_alerts_dropped_total[@window@]) > 0", bounds::LATELY),
+        pending: NOW,
+        summary: "more findings than mmscope has room for alerts",
+        description: "{{ $value | humanize }} findings in the last @window@ found no room (anomaly.alerts). The gravest are kept.",
+    },
+    Alert {
+        name: "MmscopeOverBudget",
+        severity: Severity::Warning,
+        when: When::Query("mmscope_governor_level > 0 < @almost_off@", bounds::LATELY),
+        pending: minutes(15),
+        summary: "mmscope has cost more than its budget and measures less",
+        description: "Its governor is at level {{ $value }}; level 0 is full service.\
+                      {{ range printf \"mmscope_overhead_ratio{job='%s',instance='%s'}\" $labels.job $labels.instance | query }} \
+                      It costs {{ .Value | humanizePercentage }} now.{{ end }}",
+    },
+    Alert {
+        name: "MmscopeAlmostOff",
+        severity: Severity::Warning,
+        when: When::Query("mmscope_governor_level >= @almost_off@", bounds::LATELY),
+        pending: minutes(5),
+        summary: "mmscope has shed almost all of its service to keep to its budget",
+        description: "Its governor is at level {{ $value }}: next to nothing is measured on this host, and classes that are \
+                      not judged raise no alert.",
+    },
+];
