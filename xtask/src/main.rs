@@ -24,6 +24,7 @@ mod live_test;
 mod modules;
 mod paths;
 mod prometheus;
+mod proof;
 mod qemu;
 mod race;
 mod recording;
@@ -97,6 +98,8 @@ enum Task {
     UnfixedKernel(unfixed_kernel::UnfixedKernelArgs),
     /// The bug that mmscope grew out of, on a kernel that has it and on two that do not
     Race(race::RaceArgs),
+    /// Follow provoked hazards from a guest through real Prometheus servers to Alertmanager and back
+    Proof(proof::ProofArgs),
     /// Write what dashboards/ has for Prometheus and Grafana
     Dashboards(dashboards::DashboardsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
@@ -156,6 +159,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Selftests(args) => return selftests::main(&args),
         Task::UnfixedKernel(args) => return unfixed_kernel::main(&args),
         Task::Race(args) => return race::main(&args),
+        Task::Proof(args) => return proof::main(&args),
         Task::Dashboards(args) => return dashboards::main(&args),
         Task::Lint => return lint::lint(),
     }

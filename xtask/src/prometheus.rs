@@ -103,7 +103,7 @@ pub(crate) fn check() -> Result<()> {
     run(&promtool, &["check", "rules"], &yaml_files(RULES)?)?;
     run(&promtool, &["test", "rules"], &yaml_files(TESTS)?)?;
     let compose = |file: &str| [paths::root().join(COMPOSE).join(file)];
-    run(&promtool, &["check", "config", "--syntax-only"], &compose("prometheus.yml"))?;
+    run(&promtool, &["check", "config"], &compose("prometheus.yml"))?;
     run(&Release::Bookworm.programs()?.amtool, &["check-config"], &compose("alertmanager.yml"))
 }
 

@@ -14,7 +14,7 @@ use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
-use crate::{build, dist, exact, selftests, sh};
+use crate::{build, dist, exact, proof, selftests, sh};
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -74,6 +74,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
             stages.push(stage);
             comparisons.extend(comparison);
         }
+        stages.push(run.proof());
     }
     if !rows.is_empty() {
         println!("\n{}\n{}", exact::table(&rows), exact::overlap_table(&overlaps));
@@ -222,6 +223,19 @@ impl Run<'_> {
         match kernels::resolve(kernel).and_then(|kernel| self.boot(kernel, program)) {
             Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
             Ok((counts, problem, failures)) => Stage::ended(name, started, counts, problem).explained(failures),
+        }
+    }
+
+    /// The short form of `cargo xtask proof`: each alert counts.
+    fn proof(&self) -> Stage {
+        banner("proof");
+        let started = Instant::now();
+        match proof::short(self.guests, &[self.mmscope.clone(), self.mmload.clone()]) {
+            Err(error) => Stage::ended("proof", started, Counts::default(), Some(format!("{error:#}"))),
+            Ok((arrived, problems)) => {
+                let problem = (!problems.is_empty()).then(|| problems.join("; "));
+                Stage::ended("proof", started, Counts::of(arrived as u64, problems.len() as u64), problem)
+            }
         }
     }
 

@@ -40,6 +40,8 @@ enum Case {
     Disjoint,
     /// To the first pages of the range that is protected, a handler un-protecting each
     Handler,
+    /// Nowhere: another range of the same userfaultfd is protected and un-protected meanwhile
+    TwoRanges,
     /// To huge pages in the range that is un-protected
     Huge,
     /// Nowhere: only the window
@@ -184,6 +186,12 @@ impl Session {
             spin_until(|| begin.elapsed() >= self.inside);
             part.writes += match self.case {
                 Case::WindowOnly => 0,
+                Case::TwoRanges => {
+                    let Some(uffd) = &self.uffd else { bail!("two ranges without a userfaultfd") };
+                    uffd.protect(&self.other, &mut part.ioctls)?;
+                    uffd.unprotect_all(&self.other, &mut part.ioctls)?;
+                    0
+                }
                 Case::Disjoint => self.write_pages(&self.other, 0)?,
                 Case::LastPages => self.write_pages(&self.range, self.range.pages() - WRITES)?,
                 Case::Huge => {

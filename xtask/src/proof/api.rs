@@ -1,0 +1,116 @@
+//! The HTTP interfaces of Prometheus and Alertmanager, as far as the proof asks them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::Value;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A page's text.
+pub(super) fn get(url: &str) -> Result<String> {
+    let mut answer = agent().get(url).call().with_context(|| format!("get {url}"))?;
+    answer.body_mut().read_to_string().with_context(|| format!("read {url}"))
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build().into()
+}
+
+/// An alert, by its name and the instance that it is about (empty where it is about none).
+pub(super) type Key = (String, String);
+
+/// Labels or annotations.
+pub(super) type Words = BTreeMap<String, String>;
+
+#[derive(Deserialize)]
+struct Alert {
+    labels: Words,
+    #[serde(default)]
+    annotations: Words,
+    #[serde(default)]
+    state: Option<String>,
+}
+
+impl Alert {
+    fn key(&self) -> Key {
+        let label = |name: &str| self.labels.get(name).cloned().unwrap_or_default();
+        (label("alertname"), label("instance"))
+    }
+}
+
+/// A Prometheus that serves here.
+pub(super) struct Prometheus(pub(super) String);
+
+impl Prometheus {
+    /// Whether it is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        get(&format!("{}/-/ready", self.0)).is_ok_and(|text| text.contains("Ready"))
+    }
+
+    /// The alerts that fire.
+    pub(super) fn firing(&self) -> Result<Vec<Key>> {
+        let data = self.data(&get(&format!("{}/api/v1/alerts", self.0))?)?;
+        let alerts: Vec<Alert> = serde_json::from_value(data["alerts"].clone()).context("read Prometheus' alerts")?;
+        Ok(alerts.iter().filter(|alert| alert.state.as_deref() == Some("firing")).map(Alert::key).collect())
+    }
+
+    /// Its version.
+    pub(super) fn version(&self) -> Result<String> {
+        let data = self.data(&get(&format!("{}/api/v1/status/buildinfo", self.0))?)?;
+        Ok(data["version"].as_str().context("Prometheus tells no version")?.to_owned())
+    }
+
+    /// How many series an expression has between two moments, given in seconds since 1970.
+    pub(super) fn series(&self, expr: &str, from: f64, to: f64, step: Duration) -> Result<usize> {
+        let form = [
+            ("query", expr.to_owned()),
+            ("start", from.to_string()),
+            ("end", to.to_string()),
+            ("step", step.as_secs_f64().to_string()),
+        ];
+        let url = format!("{}/api/v1/query_range", self.0);
+        let mut answer = agent().post(&url).send_form(form).context("ask Prometheus")?;
+        let text =
+            answer.body_mut().with_config().limit(256 << 20).read_to_string().context("read Prometheus' answer")?;
+        let data = self.data(&text)?;
+        Ok(data["result"].as_array().map_or(0, Vec::len))
+    }
+
+    /// What went wrong with rules, by the rule's name.
+    pub(super) fn unhealthy_rules(&self) -> Result<Vec<String>> {
+        let data = self.data(&get(&format!("{}/api/v1/rules", self.0))?)?;
+        let groups = data["groups"].as_array().cloned().unwrap_or_default();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default());
+        let bad = rules.filter(|rule| rule["health"] != "ok");
+        Ok(bad.map(|rule| format!("rule {}: {} {}", rule["name"], rule["health"], rule["lastError"])).collect())
+    }
+
+    fn data(&self, text: &str) -> Result<Value> {
+        let answer: Value = serde_json::from_str(text).with_context(|| format!("Prometheus answered {text:.200}"))?;
+        if answer["status"] != "success" {
+            bail!("{}", answer["error"].as_str().unwrap_or(text));
+        }
+        Ok(answer["data"].clone())
+    }
+}
+
+/// An Alertmanager that serves here.
+pub(super) struct Alertmanager(pub(super) String);
+
+impl Alertmanager {
+    /// Whether it is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        get(&format!("{}/-/ready", self.0)).is_ok_and(|text| text.contains("OK"))
+    }
+
+    /// The alerts that it has, with their annotations. It forgets one that is resolved.
+    pub(super) fn received(&self) -> Result<Vec<(Key, Words)>> {
+        let text = get(&format!("{}/api/v2/alerts", self.0))?;
+        let alerts: Vec<Alert> =
+            serde_json::from_str(&text).with_context(|| format!("Alertmanager answered {text:.200}"))?;
+        Ok(alerts.into_iter().map(|alert| (alert.key(), alert.annotations)).collect())
+    }
+}

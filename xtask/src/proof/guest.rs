@@ -1,0 +1,120 @@
+//! The guest's side: the script that runs the steps as the host says, the daemon's configurations, and how the guest is booted.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::stage::Stage;
+use super::steps::{Doing, Step};
+use super::{files, loads};
+use crate::initramfs::GuestFile;
+use crate::kernels::Kernel;
+use crate::vm::{Guest, in_bin};
+
+/// The whole proof takes less than half of it.
+const TIMEOUT: Duration = Duration::from_secs(1500);
+
+/// A line that begins so is the script's own.
+const PROBLEM: &str = "@@@ problem ";
+
+/// The guest, not yet booted.
+pub(super) fn guest(
+    kernel: Kernel,
+    binaries: &[PathBuf; 2],
+    stage: &Stage,
+    steps: &[Step],
+    folder: &Path,
+) -> Result<Guest> {
+    let mut contents: Vec<GuestFile> = binaries.iter().cloned().map(in_bin).collect();
+    let made = [
+        ("config.toml", loads::CONFIG),
+        ("losing.toml", loads::LOSING_CONFIG),
+        ("few-alerts.toml", loads::FEW_ALERTS_CONFIG),
+        ("old-version", loads::OLD_VERSION),
+    ];
+    for (name, text) in made {
+        let host = folder.join("guest").join(name);
+        files::write(&host, text)?;
+        contents.push(GuestFile { host, guest: format!("/{name}") });
+    }
+    Ok(Guest {
+        forward: Some(stage.guest_port()),
+        files: contents,
+        env: vec![("HOST".to_owned(), format!("10.0.2.2:{}", stage.port()))],
+        // Swap on a disk in memory, for reclaim.
+        modules: vec!["brd".to_owned()],
+        append: "brd.rd_size=65536".to_owned(),
+        quiet: true,
+        timeout: TIMEOUT,
+        ..Guest::new(kernel, script(steps))
+    })
+}
+
+/// What the script complained of.
+pub(super) fn problems(output: &str) -> Vec<String> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix(PROBLEM));
+    lines.map(|line| format!("in the guest: {line}")).collect()
+}
+
+const BEGIN: &str = r#"
+at() { /bin/busybox wget -q -O /dev/null "http://$HOST/$1" 2>/dev/null; }
+until_at() { until at "$1"; do sleep 1; done; }
+until_over() { until_at "over-$1"; }
+problem() { echo "@@@ problem $*"; }
+start() {
+    config=$1
+    shift
+    mmscope run --web.listen-address 0.0.0.0:10942 --config.file "$config" "$@" >>/run/mmscope.log 2>&1 &
+    mmscope=$!
+    for second in $(seq 120); do
+        /bin/busybox wget -q -O /dev/null http://127.0.0.1:10942/-/ready 2>/dev/null && return
+        sleep 1
+    done
+    problem "mmscope did not become ready"
+}
+stop() {
+    kill -TERM "$mmscope" || problem "mmscope had ended"
+    wait "$mmscope"
+    code=$?
+    [ "$code" = 0 ] || problem "mmscope ended with exit code $code"
+}
+# load STEP NAME ARGS: again and again until the step is over.
+load() {
+    step=$1
+    name=$2
+    shift 2
+    until at "over-$step"; do
+        mmload --name "$name" "$@" >/dev/null 2>"/run/$name.log" && continue
+        problem "mmload $*: $(tail -n 1 "/run/$name.log")"
+        sleep 5
+    done
+}
+mkswap /dev/ram0 >/dev/null && swapon /dev/ram0 || problem "no swap"
+start /config.toml
+"#;
+
+const END: &str = r#"
+until_at end
+stop
+exit 0
+"#;
+
+fn script(steps: &[Step]) -> String {
+    let mut script = BEGIN.to_owned();
+    for Step { name, doing, .. } in steps {
+        script.push_str(&format!("until_at go-{name}\n"));
+        match doing {
+            Doing::Shell(lines) => script.push_str(lines),
+            Doing::Loads(loads) => {
+                script.push_str("jobs=\n");
+                for load in *loads {
+                    script.push_str(&format!("load {name} {} {} &\njobs=\"$jobs $!\"\n", load.name, load.args));
+                }
+                script.push_str("wait $jobs\n");
+            }
+        }
+    }
+    script.push_str(END);
+    script
+}

@@ -1,0 +1,164 @@
+//! What happens in a proof, one thing after the other: causes in the guest, causes that are exposed in place of a daemon, and what
+//! is waited for.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::exposed::{self, MADE, MADE_LOW, RECORDED};
+use super::follow::Follower;
+use super::loads::{self, Load};
+use super::stage::{GUEST, Stage};
+
+/// For an alert to fire and arrive, and for one to be resolved: the longest wait of a rule in the proof's scale is half a minute, the
+/// longest window two.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+const INSTANCES: &[&str] = &[RECORDED, MADE, MADE_LOW];
+const ABSENT: &str = "MmscopeAbsent";
+
+/// Something that happens in the guest until the host says that it is over.
+pub(super) struct Step {
+    /// A word for both sides.
+    pub(super) name: &'static str,
+    /// What the guest does.
+    pub(super) doing: Doing,
+    /// Alerts that it raises, and by what.
+    alerts: Vec<(&'static str, String)>,
+    /// Whether they are resolved so late that nobody waits for it at once.
+    is_slow: bool,
+}
+
+/// What the guest does in a step.
+pub(super) enum Doing {
+    /// Runs programs beside the daemon.
+    Loads(&'static [Load]),
+    /// Runs a shell's lines.
+    Shell(&'static str),
+}
+
+fn of_loads(name: &'static str, loads: &'static [Load]) -> Step {
+    let alerts = loads.iter().map(|load| (load.alert, format!("`mmload {}`", load.args))).collect();
+    Step { name, doing: Doing::Loads(loads), alerts, is_slow: false }
+}
+
+fn of_shell(name: &'static str, script: &'static str, is_slow: bool, alerts: &[(&'static str, &str)]) -> Step {
+    let alerts = alerts.iter().map(|&(alert, by)| (alert, by.to_owned())).collect();
+    Step { name, doing: Doing::Shell(script), alerts, is_slow }
+}
+
+// `start CONFIG ARGS`, `stop` and `until_over` are guest.rs's.
+const RESTARTS: &str = "
+for n in 1 2; do stop; start /config.toml; sleep 5; done
+stop
+start /few-alerts.toml
+until at over-restarts; do
+    mmload --name one flip --threads 2 --cycles 500 >/dev/null &
+    mmload --name two flip --threads 2 --cycles 500 >/dev/null
+    wait $!
+done
+stop
+start /config.toml
+";
+
+const BLIND: &str = "
+stop
+mount --bind /old-version /proc/version
+start /losing.toml --without=fentry
+until at over-blind; do mmload --name many flip --threads 2 --cycles 2000 >/dev/null; done
+stop
+umount /proc/version
+start /config.toml
+";
+
+const DOWN: &str = "
+stop
+until_over down
+start /config.toml
+";
+
+/// All steps, or those of the short form.
+pub(super) fn of(short: bool) -> Vec<Step> {
+    let down = of_shell("down", DOWN, false, &[("MmscopeDown", "mmscope ended")]);
+    if short {
+        return vec![of_loads("first", loads::FIRST), down];
+    }
+    vec![
+        of_loads("first", loads::FIRST),
+        of_loads("second", loads::SECOND),
+        of_loads("third", loads::THIRD),
+        of_shell(
+            "restarts",
+            RESTARTS,
+            true,
+            &[
+                ("MmscopeRestarting", "mmscope ended and started three times"),
+                ("MmscopeAlertsDropped", "`anomaly.alerts = 1` and two processes with findings"),
+            ],
+        ),
+        of_shell(
+            "blind",
+            BLIND,
+            false,
+            &[
+                ("MmscopeBlind", "`mmscope run --without=fentry`"),
+                ("MmscopeLosing", "records from 1 us on, and a look in two seconds"),
+                ("MmscopeVersionExposed", "an older kernel's text laid over /proc/version"),
+            ],
+        ),
+        down,
+    ]
+}
+
+/// Runs all; what was wrong besides the ways of alerts.
+pub(super) fn run(
+    steps: &[Step],
+    stage: &Stage,
+    follower: &mut Follower<'_>,
+    short: bool,
+    ended: &dyn Fn() -> bool,
+) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    let exposures = exposed::all(short);
+    let expose_all = |of: fn(&str) -> &'static str| INSTANCES.iter().try_for_each(|name| stage.expose(name, of(name)));
+    // As it was before: a rise has to be seen, not a beginning.
+    expose_all(exposed::before)?;
+    stage.scrape(&[&[GUEST], INSTANCES].concat())?;
+    if !follower.wait_scraped(1 + INSTANCES.len(), PATIENCE, ended)? {
+        problems.push("not all targets were scraped".to_owned());
+    }
+    exposures.iter().for_each(|exposure| follower.begin(exposure.alert, exposure.instance, exposure.by));
+    expose_all(exposed::during)?;
+
+    let slow: Vec<&str> =
+        steps.iter().filter(|step| step.is_slow).flat_map(|step| step.alerts.iter().map(|(alert, _)| *alert)).collect();
+    for step in steps {
+        let alerts: Vec<&str> = step.alerts.iter().map(|(alert, _)| *alert).collect();
+        eprintln!("proof: {}: {}", step.name, alerts.join(", "));
+        step.alerts.iter().for_each(|(alert, by)| follower.begin(alert, GUEST, by));
+        stage.say(&format!("go-{}", step.name))?;
+        follower.wait_received(&alerts, PATIENCE, ended)?;
+        stage.say(&format!("over-{}", step.name))?;
+        follower.end(&alerts);
+        // What one step has raised beside its own is none of the next one's.
+        if !step.is_slow && !follower.wait_quiet(GUEST, &slow, PATIENCE, ended)? {
+            problems.push(format!("after {}: alerts of the guest did not end", step.name));
+        }
+    }
+
+    let exposed: Vec<&str> = exposures.iter().map(|exposure| exposure.alert).collect();
+    follower.wait_received(&exposed, PATIENCE, ended)?;
+    expose_all(exposed::after)?;
+    follower.end(&exposed);
+    if !short {
+        eprintln!("proof: absent: {ABSENT}");
+        follower.begin(ABSENT, "", "no target in the file that Prometheus follows");
+        stage.scrape(&[])?;
+        follower.wait_received(&[ABSENT], PATIENCE, ended)?;
+        follower.end(&[ABSENT]);
+    }
+    // Without the recording: its ticks stand still for good.
+    stage.scrape(&[GUEST, MADE, MADE_LOW])?;
+    follower.wait_all_resolved(PATIENCE, ended)?;
+    Ok(problems)
+}
