@@ -229,6 +229,17 @@ impl Uffd {
         unsafe { self.ioctl(UFFDIO_WRITEPROTECT, &mut protect, &mut ioctls.writeprotect_unwp) }
     }
 
+    /// Write-protects one page: 1 UFFDIO_WRITEPROTECT with mode WP.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said.
+    pub(crate) fn protect_page(&self, address: u64, ioctls: &mut Ioctls) -> io::Result<()> {
+        let mut protect = uffdio_writeprotect { range: one_page(address), mode: WRITEPROTECT_MODE_WP };
+        // SAFETY: UFFDIO_WRITEPROTECT takes a uffdio_writeprotect.
+        unsafe { self.ioctl(UFFDIO_WRITEPROTECT, &mut protect, &mut ioctls.writeprotect_wp) }
+    }
+
     /// Wakes who waits for one page: 1 UFFDIO_WAKE.
     ///
     /// # Errors

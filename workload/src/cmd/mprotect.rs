@@ -3,8 +3,7 @@
 //!
 //! Per cycle and thread: 2 mprotects, hence 2 write acquisitions of mmap_lock, 2 change_protection calls and 2 outer
 //! windows, each with a range flush of the area; `pages` writes. The second mprotect makes the pages writable at once
-//! where the kernel can (from 6.1 or so); before that each write is a write-protect fault (do_wp_page) first. With
-//! --untouched there are no pages, so that nothing is written and nothing is flushed.
+//! where the kernel can (from 6.1 or so); before that each write is a write-protect fault (do_wp_page) first.
 
 use anyhow::Result;
 use serde::Serialize;
@@ -26,9 +25,6 @@ pub(crate) struct Args {
     /// Threads, the main thread included
     #[arg(long, default_value_t = 1, value_parser = super::positive())]
     threads: usize,
-    /// Leave the areas without a page
-    #[arg(long)]
-    untouched: bool,
 }
 
 /// Of all threads together.
@@ -43,21 +39,14 @@ struct Counts {
 impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
         let team = Team::new(self.threads, setup)?;
-        let area = |setup: &mut Setup| match self.untouched {
-            true => Area::new(self.pages, setup),
-            false => Area::touched(self.pages, setup),
-        };
-        let areas = (0..self.threads).map(|_| area(setup)).collect::<Result<Vec<_>>>()?;
+        let areas = (0..self.threads).map(|_| Area::touched(self.pages, setup)).collect::<Result<Vec<_>>>()?;
         setup.done()?;
-        let (_, time) = team.run(|member| match self.untouched {
-            true => untouched_cycles(&areas[member], self.cycles),
-            false => cycles(&areas[member], self.cycles),
-        })?;
+        let (_, time) = team.run(|member| cycles(&areas[member], self.cycles))?;
         let cycles = self.cycles * self.threads as u64;
         Ok(serde_json::to_value(Counts {
             threads: self.threads,
             mprotect_calls: 2 * cycles,
-            writes: if self.untouched { 0 } else { cycles * self.pages as u64 },
+            writes: cycles * self.pages as u64,
             elapsed_ns: nanos(time),
         })?)
     }
@@ -69,15 +58,6 @@ pub(super) fn cycles(area: &Area, cycles: u64) -> Result<()> {
         area.protect_read()?;
         area.protect_write()?;
         area.write_each(cycle as u8);
-    }
-    Ok(())
-}
-
-/// Read-only and writable, where there is no page.
-fn untouched_cycles(area: &Area, cycles: u64) -> Result<()> {
-    for _ in 0..cycles {
-        area.protect_read()?;
-        area.protect_write()?;
     }
     Ok(())
 }

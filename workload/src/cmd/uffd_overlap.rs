@@ -9,7 +9,7 @@ use std::hint;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use linux_raw_sys::general::{UFFD_FEATURE_PAGEFAULT_FLAG_WP, UFFDIO_REGISTER_MODE_WP};
 use serde::Serialize;
@@ -42,6 +42,8 @@ enum Case {
     Handler,
     /// Nowhere: another range of the same userfaultfd is protected and un-protected meanwhile
     TwoRanges,
+    /// Nowhere: the range is protected, and its first page un-protected and protected again meanwhile
+    Cycle,
     /// To huge pages in the range that is un-protected
     Huge,
     /// Nowhere: only the window
@@ -165,12 +167,12 @@ impl Session {
             self.begun.store(round, Ordering::Release);
             match (&self.uffd, self.case) {
                 (Some(_), Case::WritesOnly) => {}
-                (Some(uffd), Case::Handler) => uffd.protect(&self.range, &mut part.ioctls)?,
+                (Some(uffd), Case::Handler | Case::Cycle) => uffd.protect(&self.range, &mut part.ioctls)?,
                 (Some(uffd), _) => uffd.unprotect_all(&self.range, &mut part.ioctls)?,
                 (None, _) => part.writes += self.write_pages(&self.other, 0)?,
             }
             spin_until(|| self.done.load(Ordering::Acquire) >= round);
-            if let (Some(uffd), Case::Handler) = (&self.uffd, self.case) {
+            if let (Some(uffd), Case::Handler | Case::Cycle) = (&self.uffd, self.case) {
                 uffd.unprotect_all(&self.range, &mut part.ioctls)?;
             }
         }
@@ -187,9 +189,15 @@ impl Session {
             part.writes += match self.case {
                 Case::WindowOnly => 0,
                 Case::TwoRanges => {
-                    let Some(uffd) = &self.uffd else { bail!("two ranges without a userfaultfd") };
+                    let uffd = self.uffd.as_ref().context("two ranges without a userfaultfd")?;
                     uffd.protect(&self.other, &mut part.ioctls)?;
                     uffd.unprotect_all(&self.other, &mut part.ioctls)?;
+                    0
+                }
+                Case::Cycle => {
+                    let uffd = self.uffd.as_ref().context("a cycle without a userfaultfd")?;
+                    uffd.unprotect(self.range.address(), false, &mut part.ioctls)?;
+                    uffd.protect_page(self.range.address(), &mut part.ioctls)?;
                     0
                 }
                 Case::Disjoint => self.write_pages(&self.other, 0)?,

@@ -37,7 +37,7 @@ pub(super) const THIRD: &[Load] = &[
     load("nested", "MmscopeNestedWindow", "uffd-overlap --case two-ranges --rounds 100 --pages 4096"),
     load("escalation", "MmscopeFlushEscalation", "dontneed --threads 3 --cycles 10 --pages 512"),
     load("flip", "MmscopeProtectionFlipFlop", "flip --threads 2 --cycles 1000"),
-    load("cycles", "MmscopePteCycleUnflushed", "mprotect --untouched --cycles 300"),
+    load("cycles", "MmscopePteCycleUnflushed", "uffd-overlap --case cycle --rounds 100 --pages 4096"),
 ];
 
 /// Of a daemon that sees all.
