@@ -5,8 +5,6 @@
 pub(super) const RECORDED: &str = "recorded";
 /// Written here.
 pub(super) const MADE: &str = "made";
-/// Written here too, for a second level of the governor.
-pub(super) const MADE_LOW: &str = "made-low";
 
 /// An alert that an exposition is to raise.
 pub(super) struct Exposure {
@@ -31,8 +29,6 @@ const OF_RECORDING: &[Exposure] = &[
 const OF_MADE: &[Exposure] = &[
     exposure("MmscopeStaleWriteSoftDirty", MADE, "a made exposition: the daemon's alert of severity warning"),
     exposure("MmscopeKernelMismatch", MADE, "a made exposition: the count goes from 0 to 1"),
-    exposure("MmscopeOverBudget", MADE, "a made exposition: the governor at level 2"),
-    exposure("MmscopeAlmostOff", MADE_LOW, "a made exposition: the governor at level 5"),
 ];
 
 /// All of them, or those of the short form.
@@ -49,10 +45,6 @@ const MADE_BEFORE: &str = "\
 mmscope_alerts_active{class=\"stale_write_overlap\",severity=\"warning\"} 0
 # TYPE mmscope_kernel_pending_mismatch_total counter
 mmscope_kernel_pending_mismatch_total 0
-# TYPE mmscope_governor_level gauge
-mmscope_governor_level 0
-# TYPE mmscope_overhead_ratio gauge
-mmscope_overhead_ratio 0.004
 ";
 
 const MADE_DURING: &str = "\
@@ -60,10 +52,6 @@ const MADE_DURING: &str = "\
 mmscope_alerts_active{class=\"stale_write_overlap\",severity=\"warning\"} 1
 # TYPE mmscope_kernel_pending_mismatch_total counter
 mmscope_kernel_pending_mismatch_total 1
-# TYPE mmscope_governor_level gauge
-mmscope_governor_level 2
-# TYPE mmscope_overhead_ratio gauge
-mmscope_overhead_ratio 0.013
 ";
 
 /// After it has been 1 it stays.
@@ -72,32 +60,13 @@ const MADE_AFTER: &str = "\
 mmscope_alerts_active{class=\"stale_write_overlap\",severity=\"warning\"} 0
 # TYPE mmscope_kernel_pending_mismatch_total counter
 mmscope_kernel_pending_mismatch_total 1
-# TYPE mmscope_governor_level gauge
-mmscope_governor_level 0
-# TYPE mmscope_overhead_ratio gauge
-mmscope_overhead_ratio 0.004
-";
-
-const LOW_BEFORE: &str = "\
-# TYPE mmscope_governor_level gauge
-mmscope_governor_level 0
-# TYPE mmscope_overhead_ratio gauge
-mmscope_overhead_ratio 0.004
-";
-
-const LOW_DURING: &str = "\
-# TYPE mmscope_governor_level gauge
-mmscope_governor_level 5
-# TYPE mmscope_overhead_ratio gauge
-mmscope_overhead_ratio 0.011
 ";
 
 /// What an instance tells while nothing is wrong.
 pub(super) fn before(instance: &str) -> &'static str {
     match instance {
         RECORDED => RECORDED_BEFORE,
-        MADE => MADE_BEFORE,
-        _ => LOW_BEFORE,
+        _ => MADE_BEFORE,
     }
 }
 
@@ -105,8 +74,7 @@ pub(super) fn before(instance: &str) -> &'static str {
 pub(super) fn during(instance: &str) -> &'static str {
     match instance {
         RECORDED => RECORDED_DURING,
-        MADE => MADE_DURING,
-        _ => LOW_DURING,
+        _ => MADE_DURING,
     }
 }
 
@@ -114,7 +82,6 @@ pub(super) fn during(instance: &str) -> &'static str {
 pub(super) fn after(instance: &str) -> &'static str {
     match instance {
         RECORDED => RECORDED_BEFORE,
-        MADE => MADE_AFTER,
-        _ => LOW_BEFORE,
+        _ => MADE_AFTER,
     }
 }

@@ -42,6 +42,7 @@ pub(super) const THIRD: &[Load] = &[
 
 /// Of a daemon that sees all.
 pub(super) const CONFIG: &str = r#"tick = "500ms"
+overhead_budget = "off"
 [record]
 window = "1ms"
 hold = "1ms"
@@ -69,6 +70,7 @@ reclaim_stale_duration = "1ms"
 
 /// Of one that records single events from a microsecond on and looks too seldom to fetch them all.
 pub(super) const LOSING_CONFIG: &str = r#"tick = "2s"
+overhead_budget = "off"
 [record]
 window = "1us"
 hold = "1us"
@@ -80,6 +82,7 @@ clear_after = "5s"
 
 /// Of one that has room for a single alert.
 pub(super) const FEW_ALERTS_CONFIG: &str = r#"tick = "500ms"
+overhead_budget = "off"
 [record]
 hold = "1ms"
 [anomaly]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::exposed::{self, MADE, MADE_LOW, RECORDED};
+use super::exposed::{self, MADE, RECORDED};
 use super::follow::Follower;
 use super::loads::{self, Load};
 use super::stage::{GUEST, Stage};
@@ -14,7 +14,7 @@ use super::stage::{GUEST, Stage};
 /// longest window two.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-const INSTANCES: &[&str] = &[RECORDED, MADE, MADE_LOW];
+const INSTANCES: &[&str] = &[RECORDED, MADE];
 const ABSENT: &str = "MmscopeAbsent";
 
 /// Something that happens in the guest until the host says that it is over.
@@ -61,6 +61,20 @@ stop
 start /config.toml
 ";
 
+const DETACHED: &str = "
+touch /run/mmscope.stop
+until_over detached
+rm /run/mmscope.stop
+";
+
+const SHED: &str = "
+stop
+start /config.toml --shed=waits
+until_over shed
+stop
+start /config.toml
+";
+
 const BLIND: &str = "
 stop
 mount --bind /old-version /proc/version
@@ -87,6 +101,8 @@ pub(super) fn of(short: bool) -> Vec<Step> {
         of_loads("first", loads::FIRST),
         of_loads("second", loads::SECOND),
         of_loads("third", loads::THIRD),
+        of_shell("detached", DETACHED, false, &[("MmscopeDetached", "`/run/mmscope.stop`")]),
+        of_shell("shed", SHED, false, &[("MmscopeOverBudget", "`mmscope run --shed=waits`")]),
         of_shell(
             "restarts",
             RESTARTS,
@@ -158,7 +174,7 @@ pub(super) fn run(
         follower.end(&[ABSENT]);
     }
     // Without the recording: its ticks stand still for good.
-    stage.scrape(&[GUEST, MADE, MADE_LOW])?;
+    stage.scrape(&[GUEST, MADE])?;
     follower.wait_all_resolved(PATIENCE, ended)?;
     Ok(problems)
 }

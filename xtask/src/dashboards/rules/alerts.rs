@@ -27,8 +27,8 @@ pub(crate) mod bounds {
     pub(crate) const LATELY: Duration = minutes(15);
     /// Over what it is seen whether ticks go on. The longest tick is a minute.
     pub(crate) const TICKS: Duration = minutes(5);
-    /// The governor's level from which on almost nothing is measured.
-    pub(crate) const ALMOST_OFF: u32 = 5;
+    /// The governor's level at which everything is given up.
+    pub(crate) const DETACHED: u32 = 5;
 }
 
 /// How grave.
@@ -110,7 +110,7 @@ impl Alert {
             text.replace("@job@", JOB)
                 .replace("@window@", &scale.spelt(window))
                 .replace("@restarts@", &bounds::RESTARTS.to_string())
-                .replace("@almost_off@", &bounds::ALMOST_OFF.to_string())
+                .replace("@detached@", &bounds::DETACHED.to_string())
         };
         Rule::Alerting {
             alert: self.name,

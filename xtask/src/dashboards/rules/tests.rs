@@ -13,9 +13,6 @@ use crate::paths;
 /// What Prometheus adds to every series of a target.
 const OF_TARGETS: &[&str] = &["job", "instance", "cluster"];
 
-/// Families that the daemon's catalogue is to get with its governor.
-const TO_COME: &[(&str, &[&str])] = &[("mmscope_governor_level", &[]), ("mmscope_overhead_ratio", &[])];
-
 fn read(path: &str) -> String {
     let path = paths::root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -27,11 +24,7 @@ fn alerts() -> impl Iterator<Item = &'static Alert> {
 
 /// Series by name with their labels, from the page that is the daemon's catalogue.
 fn catalogue() -> BTreeMap<String, BTreeSet<String>> {
-    let mut known: BTreeMap<String, BTreeSet<String>> = TO_COME
-        .iter()
-        .map(|(name, labels)| ((*name).to_owned(), labels.iter().map(|l| (*l).to_owned()).collect()))
-        .collect();
-    known.insert("up".to_owned(), BTreeSet::new());
+    let mut known = BTreeMap::from([("up".to_owned(), BTreeSet::new())]);
     for line in read("docs/metrics.md").lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, family, kind, labels, ..] = cells[..] else { continue };

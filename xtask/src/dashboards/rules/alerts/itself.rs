@@ -87,20 +87,20 @@ pub(crate) const ITSELF: &[Alert] = &[
     Alert {
         name: "MmscopeOverBudget",
         severity: Severity::Warning,
-        when: When::Query("mmscope_governor_level > 0 < @almost_off@", bounds::LATELY),
+        when: When::Query("mmscope_governor_level > 0 < @detached@", bounds::LATELY),
         pending: minutes(15),
-        summary: "mmscope has cost more than its budget and measures less",
-        description: "Its governor is at level {{ $value }}; level 0 is full service.\
+        summary: "mmscope measures less, to keep to its budget",
+        description: "It is at level {{ $value }}: given up are 1 stacks, 2 hazards too, 3 waits too, 4 most lock events too.\
                       {{ range printf \"mmscope_overhead_ratio{job='%s',instance='%s'}\" $labels.job $labels.instance | query }} \
-                      It costs {{ .Value | humanizePercentage }} now.{{ end }}",
+                      What is left costs {{ .Value | humanizePercentage }} of the host's CPU time.{{ end }}",
     },
     Alert {
-        name: "MmscopeAlmostOff",
+        name: "MmscopeDetached",
         severity: Severity::Warning,
-        when: When::Query("mmscope_governor_level >= @almost_off@", bounds::LATELY),
+        when: When::Query("mmscope_governor_level >= @detached@", bounds::LATELY),
         pending: minutes(5),
-        summary: "mmscope has shed almost all of its service to keep to its budget",
-        description: "Its governor is at level {{ $value }}: next to nothing is measured on this host, and classes that are \
-                      not judged raise no alert.",
+        summary: "mmscope has detached everything",
+        description: "It could not keep to its budget otherwise, or its stop file exists. Nothing is measured on this host, and \
+                      no class can be raised.",
     },
 ];
