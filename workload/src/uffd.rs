@@ -205,6 +205,20 @@ impl Uffd {
             .with_context(|| format!("write-protect {} pages", area.pages()))
     }
 
+    /// Write-protects an area from a page on: 1 UFFDIO_WRITEPROTECT with mode WP.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses.
+    pub(crate) fn protect_from(&self, area: &Area, first: usize, ioctls: &mut Ioctls) -> Result<()> {
+        let start = area.page(first) as u64;
+        let range = uffdio_range { start, len: area.address() + area.len() as u64 - start };
+        let mut protect = uffdio_writeprotect { range, mode: WRITEPROTECT_MODE_WP };
+        // SAFETY: UFFDIO_WRITEPROTECT takes a uffdio_writeprotect.
+        unsafe { self.ioctl(UFFDIO_WRITEPROTECT, &mut protect, &mut ioctls.writeprotect_wp) }
+            .with_context(|| format!("write-protect {} pages from page {first} on", area.pages()))
+    }
+
     /// Ends the write protection of the whole area: 1 UFFDIO_WRITEPROTECT without mode WP.
     ///
     /// # Errors

@@ -23,6 +23,8 @@ use crate::uffd::{Ioctls, Uffd};
 
 /// Pages that are written in a round.
 const WRITES: usize = 3;
+/// Pages before the range that is protected in the case `cycle`.
+const CYCLE: usize = 2;
 /// Until the first member is well inside its ioctl: at least this long, and this part of what the ioctl takes.
 const INSIDE: Duration = Duration::from_micros(300);
 const PART_INSIDE: u32 = 4;
@@ -42,7 +44,7 @@ enum Case {
     Handler,
     /// Nowhere: another range of the same userfaultfd is protected and un-protected meanwhile
     TwoRanges,
-    /// Nowhere: the range is protected, and its first page un-protected and protected again meanwhile
+    /// To a page before the range that is protected, in the same page table; then the page beside it is protected too
     Cycle,
     /// To huge pages in the range that is un-protected
     Huge,
@@ -167,7 +169,8 @@ impl Session {
             self.begun.store(round, Ordering::Release);
             match (&self.uffd, self.case) {
                 (Some(_), Case::WritesOnly) => {}
-                (Some(uffd), Case::Handler | Case::Cycle) => uffd.protect(&self.range, &mut part.ioctls)?,
+                (Some(uffd), Case::Handler) => uffd.protect(&self.range, &mut part.ioctls)?,
+                (Some(uffd), Case::Cycle) => uffd.protect_from(&self.range, CYCLE, &mut part.ioctls)?,
                 (Some(uffd), _) => uffd.unprotect_all(&self.range, &mut part.ioctls)?,
                 (None, _) => part.writes += self.write_pages(&self.other, 0)?,
             }
@@ -196,9 +199,12 @@ impl Session {
                 }
                 Case::Cycle => {
                     let uffd = self.uffd.as_ref().context("a cycle without a userfaultfd")?;
-                    uffd.unprotect(self.range.address(), false, &mut part.ioctls)?;
-                    uffd.protect_page(self.range.address(), &mut part.ioctls)?;
-                    0
+                    // Writable by a fault, which flushes nothing but its page; not-writable again before the first flush.
+                    self.range.write(0, 2);
+                    uffd.protect_page(self.range.page(1) as u64, &mut part.ioctls)?;
+                    self.range.drop_page(0)?;
+                    self.range.read_last(0);
+                    1
                 }
                 Case::Disjoint => self.write_pages(&self.other, 0)?,
                 Case::LastPages => self.write_pages(&self.range, self.range.pages() - WRITES)?,

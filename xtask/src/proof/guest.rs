@@ -85,7 +85,7 @@ load() {
     name=$2
     shift 2
     until at "over-$step"; do
-        mmload --name "$name" "$@" >/dev/null 2>"/run/$name.log" && continue
+        nice -n 10 mmload --name "$name" "$@" >/dev/null 2>"/run/$name.log" && continue
         problem "mmload $*: $(tail -n 1 "/run/$name.log")"
         sleep 5
     done
