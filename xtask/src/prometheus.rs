@@ -26,8 +26,9 @@ const PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 pub(crate) struct Programs {
     /// Prometheus.
     pub(crate) prometheus: PathBuf,
-    /// Its Alertmanager.
-    pub(crate) alertmanager: PathBuf,
+    alertmanager: PathBuf,
+    /// Data of both, that is looked for in /usr/share.
+    share: PathBuf,
     /// Checks an Alertmanager's configuration.
     pub(crate) amtool: PathBuf,
 }
@@ -74,7 +75,21 @@ impl Programs {
             prometheus: program("prometheus"),
             alertmanager: program("prometheus-alertmanager"),
             amtool: program("amtool"),
+            share: tree.join("usr/share"),
         }
+    }
+
+    /// A command that runs its Alertmanager, and dies with us. Debian's reads a file in /usr/share and knows no other place: it sees
+    /// the package's own there, in a mount namespace of its own.
+    pub(crate) fn alertmanager(&self) -> Command {
+        let mut command = sh::dying_with_us(Path::new("unshare"));
+        command.arg("--mount");
+        if !sh::is_root() {
+            command.arg("--map-root-user");
+        }
+        command.args(["sh", "-c", "mount --bind \"$1\" /usr/share && shift && exec \"$@\"", "sh"]);
+        command.arg(&self.share).arg(&self.alertmanager);
+        command
     }
 
     fn are_there(&self) -> bool {

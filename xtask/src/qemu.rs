@@ -53,16 +53,9 @@ impl Qemu {
         Ok(Self { program: tree.join("usr/bin").join(PROGRAM), libraries: Some(libraries) })
     }
 
-    /// A command that runs it, killed by the kernel when this process is killed: no destructor runs then.
+    /// A command that runs it, and dies with us.
     pub(crate) fn command(&self) -> Command {
-        let mut command = match sh::in_path("setpriv") {
-            Some(setpriv) => {
-                let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL"]).arg(&self.program);
-                command
-            }
-            None => Command::new(&self.program),
-        };
+        let mut command = sh::dying_with_us(&self.program);
         self.set_libraries(&mut command);
         command
     }

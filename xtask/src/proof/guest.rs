@@ -59,8 +59,19 @@ pub(super) fn problems(output: &str) -> Vec<String> {
 
 const BEGIN: &str = r#"
 at() { /bin/busybox wget -q -O /dev/null "http://$HOST/$1" 2>/dev/null; }
-until_at() { until at "$1"; do sleep 1; done; }
-until_over() { until_at "over-$1"; }
+# Whatever we wait for, the host may have given up.
+until_at() {
+    until at "$1"; do
+        at end && finish
+        sleep 1
+    done
+}
+is_over() { at "over-$1" || at end; }
+until_over() { until is_over "$1"; do sleep 1; done; }
+finish() {
+    stop
+    exit 0
+}
 problem() { echo "@@@ problem $*"; }
 start() {
     config=$1
@@ -84,7 +95,7 @@ load() {
     step=$1
     name=$2
     shift 2
-    until at "over-$step"; do
+    until is_over "$step"; do
         nice -n 10 mmload --name "$name" "$@" >/dev/null 2>"/run/$name.log" && continue
         problem "mmload $*: $(tail -n 1 "/run/$name.log")"
         sleep 5
@@ -96,8 +107,7 @@ start /config.toml
 
 const END: &str = r#"
 until_at end
-stop
-exit 0
+finish
 "#;
 
 fn script(steps: &[Step]) -> String {

@@ -53,12 +53,12 @@ impl Prepared {
         let ports = [free_port()?, free_port()?];
         let listen = ports.map(|port| format!("--web.listen-address=127.0.0.1:{port}"));
         let data = |name: &str| folder.join(name).display().to_string();
-        let mut prometheus = Command::new(&programs.prometheus);
+        let mut prometheus = sh::dying_with_us(&programs.prometheus);
         prometheus
             .arg(format!("--config.file={}", files::prometheus(&folder, stage.targets_file(), ports[1])?.display()))
             .arg(format!("--storage.tsdb.path={}", data("series")))
             .args([&listen[0], "--rules.alert.resend-delay=10s"]);
-        let mut alertmanager = Command::new(&programs.alertmanager);
+        let mut alertmanager = programs.alertmanager();
         alertmanager
             .arg(format!("--config.file={}", files::alertmanager(&folder)?.display()))
             .arg(format!("--storage.path={}", data("alerts")))

@@ -4,12 +4,13 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::api;
+use crate::sh;
 
 /// For the guest's boot and the first start of mmscope.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -43,7 +44,7 @@ impl Stage {
         let served = folder.join("served");
         fs::create_dir_all(&served).with_context(|| format!("create {}", served.display()))?;
         let (port, guest_port) = (free_port()?, free_port()?);
-        let server = Command::new(busybox)
+        let server = sh::dying_with_us(busybox)
             .args(["httpd", "-f", "-p", &format!("127.0.0.1:{port}"), "-h"])
             .arg(&served)
             .stdin(Stdio::null())

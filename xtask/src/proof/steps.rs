@@ -52,7 +52,7 @@ const RESTARTS: &str = "
 for n in 1 2; do stop; start /config.toml; sleep 5; done
 stop
 start /few-alerts.toml
-until at over-restarts; do
+until is_over restarts; do
     mmload --name one flip --threads 2 --cycles 500 >/dev/null &
     mmload --name two flip --threads 2 --cycles 500 >/dev/null
     wait $!
@@ -79,7 +79,7 @@ const BLIND: &str = "
 stop
 mount --bind /old-version /proc/version
 start /losing.toml --without=fentry
-until at over-blind; do mmload --name many flip --threads 2 --cycles 2000 >/dev/null; done
+until is_over blind; do mmload --name many flip --threads 2 --cycles 2000 >/dev/null; done
 stop
 umount /proc/version
 start /config.toml
