@@ -8,6 +8,7 @@ use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
 
 use super::alerts::{Alert, CLASSES, ITSELF, When};
 use super::{RUNBOOKS, Scale, alerting, recording};
+use crate::dashboards::catalogue::Catalogue;
 use crate::paths;
 
 /// What Prometheus adds to every series of a target.
@@ -22,23 +23,19 @@ fn alerts() -> impl Iterator<Item = &'static Alert> {
     CLASSES.iter().chain(ITSELF)
 }
 
-/// Series by name with their labels, from the page that is the daemon's catalogue.
+/// Series by name with their labels: those of the daemon's catalogue, and what Prometheus adds of its own.
 fn catalogue() -> BTreeMap<String, BTreeSet<String>> {
+    let page = Catalogue::read().unwrap_or_else(|error| panic!("{error:#}"));
     let mut known = BTreeMap::from([("up".to_owned(), BTreeSet::new())]);
-    for line in read("docs/metrics.md").lines() {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [_, family, kind, labels, ..] = cells[..] else { continue };
-        let labels: BTreeSet<String> = labels.split(", ").filter(|l| !l.is_empty()).map(str::to_owned).collect();
-        let ends: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
-        for end in ends {
-            let mut labels = labels.clone();
-            if *end == "_bucket" {
-                labels.insert("le".to_owned());
+    for name in page.names() {
+        for end in ["", "_bucket", "_sum", "_count"] {
+            let metric = format!("{name}{end}");
+            if let Some((_, family)) = page.of_metric(&metric) {
+                let bound = (end == "_bucket").then(|| "le".to_owned());
+                known.insert(metric, family.labels.iter().cloned().chain(bound).collect());
             }
-            known.insert(format!("{family}{end}"), labels);
         }
     }
-    assert!(known.len() > 60, "docs/metrics.md was not understood");
     known
 }
 
