@@ -114,10 +114,14 @@ pub struct Owner {
 /// How full a table of the kernel side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableFigures {
+    /// Its name.
+    pub name: &'static str,
     /// Entries in use; none where that cannot be read.
     pub entries: Option<u64>,
-    /// Entries at most, and its memory.
-    pub size: TableSize,
+    /// Entries at most.
+    pub capacity: u64,
+    /// Memory of the kernel's, bytes.
+    pub bytes: u64,
 }
 
 /// What one tick saw.
@@ -505,7 +509,13 @@ impl Intake {
             "reclaim_batches" => Some(self.batches.len() as u64),
             _ => None,
         };
-        self.sizes.iter().map(|&size| TableFigures { entries: entries(size.name), size }).collect()
+        let figures = |&TableSize { name, capacity, bytes }: &TableSize| TableFigures {
+            name,
+            entries: entries(name),
+            capacity,
+            bytes,
+        };
+        self.sizes.iter().map(figures).collect()
     }
 
     /// Takes all records out of the ring. Own activity is left out here too.

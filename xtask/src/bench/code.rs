@@ -12,6 +12,8 @@ use anyhow::{Context, Result};
 /// Where an x86 kernel without KASLR puts modules and programs.
 pub(super) const CODE: Range<u64> = 0xffff_ffff_c000_0000..0xffff_ffff_ff00_0000;
 
+/// What code that has no symbol is called.
+pub(super) const UNKNOWN: &str = "?";
 /// What trampolines are called, all together.
 pub(super) const TRAMPOLINES: &str = "trampolines";
 
@@ -36,7 +38,7 @@ impl Symbols {
 
     /// Whose code it is.
     pub(super) fn name(&self, address: u64) -> &str {
-        self.0.range(..=address).next_back().map_or("?", |(_, name)| name.as_str())
+        self.0.range(..=address).next_back().map_or(UNKNOWN, |(_, name)| name.as_str())
     }
 
     /// Whether a program or trampoline begins there.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use super::code::{self, Block, CODE, Symbols, TRAMPOLINES};
+use super::code::{self, Block, CODE, Symbols, TRAMPOLINES, UNKNOWN};
 use super::page;
 use crate::setup::{self, Wants};
 use crate::vm::{Guest, START_MMSCOPE, in_bin};
@@ -107,7 +107,12 @@ pub(super) fn parts(run: &[Block], symbols: &Symbols, cycles: f64) -> Vec<Part> 
 
 /// Programs that run for an event: no trampolines, no functions that programs call.
 pub(super) fn is_program(name: &str) -> bool {
-    name != TRAMPOLINES && name != "?" && !name.starts_with("mmscope_")
+    name != TRAMPOLINES && name != UNKNOWN && !is_function(name)
+}
+
+/// Functions of the object that programs call.
+pub(super) fn is_function(name: &str) -> bool {
+    name.starts_with("mmscope_")
 }
 
 fn table(parts: &[Part]) -> String {

@@ -158,12 +158,16 @@ fn grown(sizes: &[Size]) -> Vec<String> {
     let (Some(first), Some(last)) = (sizes.first(), sizes.last()) else { return Vec::new() };
     let mut grown = Vec::new();
     for ((load, few), many) in LOADS.iter().zip(&first.events).zip(&last.events) {
-        let (few, many) = (few.each(), many.each());
-        if many > few * TOLERANCE {
-            grown.push(format!(
-                "{}: {few:.0} instructions an event with {} processors, {many:.0} with {}",
-                load.name, first.cpus, last.cpus
-            ));
+        let programs = many.frequent().map(|name| (name, few.of(name), many.of(name)));
+        for (what, few, many) in programs.chain([("an event", Some(few.each()), Some(many.each()))]) {
+            if let (Some(few), Some(many)) = (few, many)
+                && many > few * TOLERANCE
+            {
+                grown.push(format!(
+                    "{}: {what}: {few:.0} instructions with {} processors, {many:.0} with {}",
+                    load.name, first.cpus, last.cpus
+                ));
+            }
         }
     }
     grown

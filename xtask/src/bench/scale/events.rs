@@ -33,6 +33,11 @@ impl Events {
         self.instructions() / self.count()
     }
 
+    /// Programs that run at least once in ten changes or drops.
+    pub(super) fn frequent(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter(|part| is_program(&part.name) && part.runs > 0.1).map(|part| part.name.as_str())
+    }
+
     /// Instructions of a run of one of the programs; none if it did not run.
     pub(super) fn of(&self, name: &str) -> Option<f64> {
         let part = self.parts.iter().find(|part| part.name == name)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::guest::Told;
 use super::super::loads::Load;
-use super::super::path::is_program;
+use super::super::path::{is_function, is_program};
 use super::events::Events;
 use super::{LOADS, Size};
 
@@ -26,7 +26,7 @@ pub(super) fn cost(sizes: &[Size]) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "\nThe programs' own instructions of an event, and (in brackets) events of a change or drop:\n\n{}",
+        "\nThe programs' own instructions of an event, and (in brackets) events of a change of protection or a drop of pages:\n\n{}",
         head("CPUs")
     ));
     for size in sizes {
@@ -36,8 +36,9 @@ pub(super) fn cost(sizes: &[Size]) -> String {
         }
         text.push('\n');
     }
-    for (n, load) in LOADS.iter().enumerate() {
-        text.push_str(&format!("\nInstructions of a run of each program, {}:\n\n{}", load.name, programs(sizes, n)));
+    // An entry has the loads of one kind: in one mm, in an mm each.
+    for (n, kind) in [(0, "toggles"), (2, "faults")] {
+        text.push_str(&format!("\nInstructions of a run of each program, {kind}:\n\n{}", programs(sizes, n)));
     }
     text.push('\n');
     let mut units: Vec<&str> = LOADS.iter().map(|load| load.unit).collect();
@@ -57,17 +58,19 @@ fn added(told: &Told, load: &Load) -> Option<String> {
     Some(format!("{bare:.0} {:+.0} (again {:+.0})", watched - bare, again - bare))
 }
 
-/// One row for each program of a load, by the number of processors.
+/// One row for each program of a load and the next one, by the number of processors.
 fn programs(sizes: &[Size], load: usize) -> String {
-    let of: Vec<&Events> = sizes.iter().filter_map(|size| size.events.get(load)).collect();
-    let mut names: Vec<&str> = of.iter().flat_map(|events| &events.parts).map(|part| part.name.as_str()).collect();
+    let of = |load: usize| sizes.iter().filter_map(move |size| size.events.get(load));
+    let all: Vec<&Events> = of(load).chain(of(load + 1)).collect();
+    let mut names: Vec<&str> = all.iter().flat_map(|events| &events.parts).map(|part| part.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let cpus: Vec<String> = sizes.iter().map(|size| format!("{} CPUs", size.cpus)).collect();
-    let mut text = format!("| program | {} |\n|{}\n", cpus.join(" | "), "---|".repeat(cpus.len() + 1));
-    for name in names.into_iter().filter(|name| is_program(name) || name.starts_with("mmscope_")) {
+    let cpus = |whose: &str| sizes.iter().map(|size| format!("{whose}, {} CPUs", size.cpus)).collect::<Vec<_>>();
+    let heads = [cpus("one mm"), cpus("an mm each")].concat();
+    let mut text = format!("| program | {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len() + 1));
+    for name in names.into_iter().filter(|name| is_program(name) || is_function(name)) {
         let cell = |events: &&Events| events.of(name).map_or_else(|| "-".to_owned(), |each| format!("{each:.0}"));
-        let cells: Vec<String> = of.iter().map(cell).collect();
+        let cells: Vec<String> = all.iter().map(cell).collect();
         text.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
     }
     text
