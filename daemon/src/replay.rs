@@ -22,7 +22,7 @@ use crate::{
     anomaly::Transition,
     cli::ReplayArgs,
     config::Config,
-    export::{self, Format},
+    export::{Format, Scrape},
     failure::Failure,
     governor::Governed,
     kernel::from_traced,
@@ -172,8 +172,7 @@ fn at_once(mut player: Player<Recorded>, args: &ReplayArgs) -> Result<ExitCode, 
         }
     }
     if args.metrics {
-        let text = export::render(&Arc::new(player.snapshot().clone()), Format::Prometheus);
-        say(&text.map_err(|error| Failure::System(error.to_string()))?);
+        say(&Scrape::new(Arc::new(player.snapshot().clone()), Format::Prometheus).text());
     }
     Ok(ended(&player, &args.file))
 }

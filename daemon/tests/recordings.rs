@@ -5,7 +5,7 @@ use std::{fs, io, path::PathBuf, process::Command, sync::Arc};
 
 use mmscope::{
     config::Config,
-    export::{self, Format},
+    export::{Format, Scrape},
     recording::Reader,
     replay::Player,
 };
@@ -26,7 +26,7 @@ fn replay(recording: &[u8], config: &Config) -> Replayed {
     while let Some(sight) = player.next_sight() {
         alerts.push_str(&player.see(&sight));
     }
-    let metrics = export::render(&Arc::new(player.snapshot().clone()), Format::Prometheus).unwrap();
+    let metrics = Scrape::new(Arc::new(player.snapshot().clone()), Format::Prometheus).text();
     Replayed { alerts, metrics, finish: player.finish().unwrap().to_string() }
 }
 

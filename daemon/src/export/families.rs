@@ -354,20 +354,20 @@ pub(super) fn records(snapshot: &Snapshot, sink: Sink<'_>) {
 pub(super) fn map_entries(snapshot: &Snapshot, sink: Sink<'_>) {
     for table in &snapshot.tables {
         if let Some(entries) = table.entries {
-            sink(&[table.name], Value::Whole(entries));
+            sink(&[table.size.name], Value::Whole(entries));
         }
     }
 }
 
 pub(super) fn map_capacity(snapshot: &Snapshot, sink: Sink<'_>) {
     for table in &snapshot.tables {
-        sink(&[table.name], Value::Whole(table.capacity));
+        sink(&[table.size.name], Value::Whole(table.size.capacity));
     }
 }
 
 pub(super) fn map_bytes(snapshot: &Snapshot, sink: Sink<'_>) {
     for table in &snapshot.tables {
-        sink(&[table.name], Value::Whole(table.bytes));
+        sink(&[table.size.name], Value::Whole(table.size.bytes));
     }
 }
 

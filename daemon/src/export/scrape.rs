@@ -22,6 +22,13 @@ impl Scrape {
         Self { snapshot, format, next: 0 }
     }
 
+    /// All of it as text; of protobuf nothing that can be read.
+    #[must_use]
+    pub fn text(self) -> String {
+        let bytes: Vec<u8> = self.flatten().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// One place of the catalogue; empty where there is nothing to tell.
     fn piece(&self, at: usize) -> Bytes {
         let Some(family) = CATALOGUE.get(at) else {

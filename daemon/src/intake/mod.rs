@@ -114,14 +114,10 @@ pub struct Owner {
 /// How full a table of the kernel side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableFigures {
-    /// Its name.
-    pub name: &'static str,
     /// Entries in use; none where that cannot be read.
     pub entries: Option<u64>,
-    /// Entries at most.
-    pub capacity: u64,
-    /// Memory of the kernel's, bytes.
-    pub bytes: u64,
+    /// Entries at most, and its memory.
+    pub size: TableSize,
 }
 
 /// What one tick saw.
@@ -509,13 +505,7 @@ impl Intake {
             "reclaim_batches" => Some(self.batches.len() as u64),
             _ => None,
         };
-        let figures = |&TableSize { name, capacity, bytes }: &TableSize| TableFigures {
-            name,
-            entries: entries(name),
-            capacity,
-            bytes,
-        };
-        self.sizes.iter().map(figures).collect()
+        self.sizes.iter().map(|&size| TableFigures { entries: entries(size.name), size }).collect()
     }
 
     /// Takes all records out of the ring. Own activity is left out here too.

@@ -156,6 +156,7 @@ pub(super) fn sight() -> impl Strategy<Value = Sight> {
         |(time, mms, records, programs, (pending_mismatches, process, [lost, blocked]), governed)| Sight {
             uptime: Duration::from_nanos(time),
             wall: SystemTime::UNIX_EPOCH + Duration::from_nanos(time),
+            clock_ns: pending_mismatches,
             mms,
             records,
             lost: vec![lost; lost::COUNT],

@@ -60,6 +60,8 @@ pub(super) struct Terms {
 struct WireSight {
     uptime_ns: u64,
     wall_ns: u64,
+    /// The kernel side's clock.
+    clock_ns: Option<u64>,
     /// Command and cgroup; others name them by their place here.
     subjects: Vec<(String, String)>,
     mms: Vec<WireMm>,
@@ -234,6 +236,7 @@ pub(super) fn sight(sight: &Sight, header: &Header) -> Result<Vec<u8>, String> {
     write(&WireSight {
         uptime_ns: ns(sight.uptime),
         wall_ns: since_epoch(sight.wall),
+        clock_ns: sight.clock_ns,
         mms,
         records,
         lost: sight.lost.clone(),
@@ -277,6 +280,7 @@ pub(super) fn read_sight(bytes: &[u8], terms: &Terms) -> Result<Sight, String> {
     Ok(Sight {
         uptime: Duration::from_nanos(wire.uptime_ns),
         wall: wall(wire.wall_ns),
+        clock_ns: wire.clock_ns,
         mms: mms.collect::<Result<_, String>>()?,
         records: records.collect::<Result<_, String>>()?,
         lost: wire.lost,

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use mmscope::{
     config::Config,
-    export::{self, Format},
+    export::{Format, Scrape},
     recording::{Finish, Reader, Reason},
     replay::Player,
 };
@@ -18,7 +18,7 @@ fn read(path: &Path) -> Player<io::BufReader<fs::File>> {
 }
 
 fn rendered(player: &Player<impl io::Read>) -> String {
-    export::render(&std::sync::Arc::new(player.snapshot().clone()), Format::Prometheus).unwrap()
+    Scrape::new(std::sync::Arc::new(player.snapshot().clone()), Format::Prometheus).text()
 }
 
 /// Plays on until so many ticks were seen.

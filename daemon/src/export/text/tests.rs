@@ -14,8 +14,7 @@ use crate::{
 };
 
 fn render(snapshot: &Arc<Snapshot>, format: Format) -> String {
-    let pieces: Vec<u8> = Scrape::new(snapshot.clone(), format).flatten().collect();
-    String::from_utf8(pieces).unwrap()
+    Scrape::new(snapshot.clone(), format).text()
 }
 
 fn has_lines(text: &str, lines: &[&str]) {
