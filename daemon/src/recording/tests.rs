@@ -1,3 +1,5 @@
+//! Round trips, cuts at any byte, and what is said of them.
+
 use std::{io, time::Duration};
 
 use probe_common::{event::DETAILS, histogram::BUCKETS, lost, series};

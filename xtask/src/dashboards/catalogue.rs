@@ -42,12 +42,12 @@ impl Catalogue {
         Self::parse(&text).with_context(|| format!("read {}", page.display()))
     }
 
-    /// Of the page's text: the rows of its table with six columns.
+    /// Of the page's text: the rows of its table with seven columns.
     pub(super) fn parse(page: &str) -> Result<Self> {
         let mut families = BTreeMap::new();
         for line in page.lines() {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let [_, name, kind, labels, _, needs, help, _] = cells[..] else { continue };
+            let [_, name, kind, _, labels, _, needs, help, _] = cells[..] else { continue };
             let kind = match kind {
                 "counter" => Kind::Counter,
                 "gauge" => Kind::Gauge,
@@ -85,10 +85,10 @@ impl Catalogue {
 mod tests {
     use super::{Catalogue, Kind};
 
-    const PAGE: &str = "| family | type | labels | series at most | needs the hooks | meaning |\n\
-        |---|---|---|---|---|---|\n\
-        | m_seconds | histogram | comm, mode | 2 S | down_read + up_read | How long |\n\
-        | m_total | counter |  | 1 |  | How many |\n\n\
+    const PAGE: &str = "| family | type | unit | labels | series at most | needs the hooks | meaning |\n\
+        |---|---|---|---|---|---|---|\n\
+        | m_seconds | histogram | seconds | comm, mode | 2 S | down_read + up_read | How long |\n\
+        | m_total | counter | count |  | 1 |  | How many |\n\n\
         | reason | meaning |\n|---|---|\n| full | No room |\n";
 
     #[test]

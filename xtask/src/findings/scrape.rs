@@ -71,7 +71,7 @@ impl Catalogue {
     fn parse(page: &str) -> Self {
         let rows = page.lines().filter_map(|line| {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let [_, family, _, _, _, needs, ..] = cells[..] else { return None };
+            let [_, family, _, _, _, _, needs, ..] = cells[..] else { return None };
             let set = |set: &str| set.split(" + ").map(str::to_owned).collect();
             family.starts_with("mmscope_").then(|| (family.to_owned(), needs.split(" or ").map(set).collect()))
         });
@@ -201,10 +201,10 @@ pub(super) mod tests {
     use super::{Catalogue, Difference, Scrape};
 
     const PAGE: &str = "\
-| family | type | labels | series at most | needs the hooks | meaning |
-|---|---|---|---|---|---|
-| mmscope_faults_total | counter | comm | S | fault + fault:exit or stand_in | Faults |
-| mmscope_other_total | counter | comm | S | other | Others |
+| family | type | unit | labels | series at most | needs the hooks | meaning |
+|---|---|---|---|---|---|---|
+| mmscope_faults_total | counter | count | comm | S | fault + fault:exit or stand_in | Faults |
+| mmscope_other_total | counter | count | comm | S | other | Others |
 ";
 
     /// The difference of two scrapes given as text.

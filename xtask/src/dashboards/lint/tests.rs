@@ -8,10 +8,10 @@ use super::super::catalogue::Catalogue;
 use super::{check_all, query};
 
 const PAGE: &str = "\
-    | a_seconds | histogram | comm, cgroup, mode | 2 S | down_read + up_read | How long |\n\
-    | b_total | counter | reason | 1 |  | How many |\n\
-    | mmscope_build_info | gauge | version | 1 |  | One |\n\
-    | process_open_fds | gauge |  | 1 |  | Files |\n";
+    | a_seconds | histogram | seconds | comm, cgroup, mode | 2 S | down_read + up_read | How long |\n\
+    | b_total | counter | count | reason | 1 |  | How many |\n\
+    | mmscope_build_info | gauge | count | version | 1 |  | One |\n\
+    | process_open_fds | gauge | count |  | 1 |  | Files |\n";
 
 const HOST: &str = r#"cluster=~"$cluster",job=~"$job",instance=~"$instance""#;
 
