@@ -63,7 +63,7 @@ fn twice_the_same_comes_to_the_same_bytes() {
 
 #[test]
 fn a_cut_file_gives_all_before_the_cut_and_says_so() {
-    let (recording, _) = hazards();
+    let (recording, config) = hazards();
     let folder = tempfile::tempdir().unwrap();
     let cut = folder.path().join("cut.mmrec");
     let at = recording.len() / 2;
@@ -73,7 +73,6 @@ fn a_cut_file_gives_all_before_the_cut_and_says_so() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("not whole: read up to byte") && said.contains("cut.mmrec"), "{said}");
 
-    let config = Config::default();
     let (whole, part) = (replay(&recording, &config), replay(&recording[..at], &config));
     assert!(!part.alerts.is_empty() && whole.alerts.starts_with(&part.alerts));
     fs::write(&cut, &recording[..40]).unwrap();

@@ -411,6 +411,10 @@ impl Guest {
             .to_owned();
         // Emulated timers are late on a busy host, and a check of them would stop the boot; nobody waits for entropy.
         words.push_str(" no_timer_check random.trust_cpu=on");
+        if self.icount {
+            // Its clock runs on while it waits for the host's disk: minutes of it in a second.
+            words.push_str(" sysctl.kernel.hung_task_timeout_secs=0");
+        }
         if !self.append.is_empty() {
             words.push(' ');
             words.push_str(&self.append);

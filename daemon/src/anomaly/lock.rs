@@ -29,7 +29,8 @@ pub(super) fn lock_convoy(context: &Context<'_>, _: &mut Memory, found: &mut Fou
         let (on_cpu, advice) = match cpu_ns_plus_one.checked_sub(1) {
             None => ("for an unknown part of it on a CPU".to_owned(), "Its stack tells where it let go"),
             Some(ns) => {
-                let share = ns as f64 / record.duration_ns.max(1) as f64;
+                // The scheduler tells a task's time by its ticks: a little more than passed, sometimes.
+                let share = (ns as f64 / record.duration_ns.max(1) as f64).min(1.0);
                 let advice = if share < 0.5 {
                     "It was mostly off the CPU: look for what it slept on, and at the quota of its cgroup"
                 } else {

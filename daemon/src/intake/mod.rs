@@ -517,6 +517,10 @@ impl Intake {
             {
                 let slot = (record.slot != 0 && record.slot < SLOTS).then(|| self.slots.read(record.slot));
                 let owner = slot.filter(|slot| slot.born_ns == record.slot_born_ns).map(|slot| owner(&slot));
+                // What another task does to this process's mm: khugepaged, or who reads its /proc.
+                if owner.as_ref().is_some_and(|owner| owner.tgid == self.own_tgid) {
+                    continue;
+                }
                 told.push(Told { record, owner });
             }
         }
