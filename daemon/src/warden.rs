@@ -277,6 +277,7 @@ impl Work {
                 *state = HookState::Absent(reason);
             }
         }
+        self.loaded.forget_types();
         std::thread::sleep(SETTLING);
         self.ask(Books::Attached(self.loaded.programs()));
         self.level = Level::Full;

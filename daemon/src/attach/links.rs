@@ -124,23 +124,26 @@ impl Loaded {
     ///
     /// The kernel's refusal, for a person; then none of its programs is attached.
     pub fn take_back(&mut self, hook: &Hook) -> Result<(), String> {
-        let Some(attachment) = self.attachments.get_mut(hook.name).filter(|attachment| attachment.links.is_empty())
-        else {
-            return Ok(());
-        };
-        let mut links = Vec::with_capacity(attachment.programs.len());
-        for program in &attachment.programs {
+        let given_up = self.attachments.get(hook.name).filter(|attachment| attachment.links.is_empty());
+        let Some(programs) = given_up.map(|attachment| attachment.programs.clone()) else { return Ok(()) };
+        let links = programs.iter().map(|program| {
             // Before 5.13 a program of a function or typed tracepoint that was detached can only be loaded anew.
-            let link = link_program(&mut self.ebpf, program, hook).or_else(|_| {
-                unload(&mut self.ebpf, program)?;
-                load_program(&mut self.ebpf, program, hook, &self.btf)?;
-                link_program(&mut self.ebpf, program, hook)
-            });
-            links.push(link.map_err(|error| refusal(&error))?);
-        }
-        attachment.links = links;
+            link_program(&mut self.ebpf, program, hook).or_else(|_| self.load_anew(program, program, hook))
+        });
+        let links = links.collect::<Result<Vec<_>, _>>().map_err(|error| refusal(&error))?;
+        self.attachments.insert(hook.name, Attachment { programs, links });
         self.programs.insert(hook.name, program_fds(&self.ebpf, hook));
         Ok(())
+    }
+
+    /// Unloads one program, loads another one, which may be the same, and attaches it.
+    fn load_anew(&mut self, unloaded: &str, program: &str, hook: &Hook) -> Result<Link, ProgramError> {
+        // Fails only where it was not loaded.
+        let _ = unload(&mut self.ebpf, unloaded);
+        self.make_types()?;
+        let btf = self.btf.as_ref().ok_or(ProgramError::NotLoaded)?;
+        load_program(&mut self.ebpf, program, hook, btf)?;
+        link_program(&mut self.ebpf, program, hook)
     }
 
     /// Runs of the programs of each hook that is attached, so far.
@@ -188,12 +191,11 @@ impl Loaded {
             return Ok(link);
         }
         // A program of functions or typed tracepoints is of one target.
-        if let Some((loaded, _)) = self.canary_target.take() {
-            unload(&mut self.ebpf, loaded)?;
-        }
-        load_program(&mut self.ebpf, program, hook, &self.btf)?;
+        let loaded = self.canary_target.take().map_or(program, |(loaded, _)| loaded);
+        let link = self.load_anew(loaded, program, hook);
+        self.forget_types();
         self.canary_target = Some((program, hook.target));
-        link_program(&mut self.ebpf, program, hook)
+        link
     }
 
     /// Runs of a canary so far.

@@ -24,6 +24,7 @@ use crate::{
     config,
     failure::Failure,
     kernel::Targets,
+    memory,
     plan::{
         Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, LockWay, NOT_NEEDED, Plan, Tier, has,
         syscall_operations,
@@ -109,7 +110,9 @@ pub struct Loaded {
     /// For intake, which takes the maps.
     pub ebpf: Ebpf,
     /// What can be attached to.
-    btf: Btf,
+    targets: Targets,
+    /// The same as the library wants it: megabytes, made when something is loaded and given up after.
+    btf: Option<Btf>,
     /// By hook.
     attachments: BTreeMap<&'static str, Attachment>,
     /// What the canary that was loaded last is loaded for: its program and the target.
@@ -118,6 +121,20 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    fn make_types(&mut self) -> Result<(), ProgramError> {
+        if self.btf.is_none() {
+            self.btf = Some(Btf::parse(&self.targets.btf(), Endianness::default())?);
+        }
+        Ok(())
+    }
+
+    /// Nothing will be loaded for now.
+    pub fn forget_types(&mut self) {
+        if self.btf.take().is_some() {
+            memory::give_back();
+        }
+    }
+
     /// File descriptors of each attached hook's programs.
     #[must_use]
     pub fn programs(&self) -> BTreeMap<&'static str, Vec<RawFd>> {
@@ -150,8 +167,6 @@ pub fn load(plan: &Plan, targets: &Targets, thresholds: Thresholds, object: Opti
     relocate::check(&bytes).map_err(bad)?;
     let bytes = relocate::relocate(&bytes, &plan.relocations).map_err(bad)?;
 
-    let btf = Btf::parse(&targets.btf(), Endianness::default())
-        .map_err(|error| Failure::System(format!("the types to attach to: {error}")))?;
     let table = syscall_operations();
     let flags = [
         (params::HAS_TASK_BTF, u32::from(plan.has_task_btf)),
@@ -182,7 +197,14 @@ pub fn load(plan: &Plan, targets: &Targets, thresholds: Thresholds, object: Opti
     let mut ebpf = loader.load(&bytes).map_err(|error| Failure::System(load_failure(&error)))?;
     #[cfg(feature = "probe-log")]
     start_probe_log(&mut ebpf);
-    Ok(Loaded { ebpf, btf, attachments: BTreeMap::new(), canary_target: None, programs: BTreeMap::new() })
+    Ok(Loaded {
+        ebpf,
+        targets: targets.clone(),
+        btf: None,
+        attachments: BTreeMap::new(),
+        canary_target: None,
+        programs: BTreeMap::new(),
+    })
 }
 
 /// Processors that this kernel could have.
@@ -220,6 +242,7 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec
         tracing::debug!(hook = hook.name, ?state, "hook");
         hooks.push(state);
     }
+    loaded.forget_types();
     if !hooks.iter().any(|state| matches!(state, HookState::Attached(_))) {
         let reason = hooks.iter().find_map(|state| match state {
             HookState::Absent(reason) => Some(reason.clone()),
@@ -359,7 +382,8 @@ fn attach_hook(loaded: &mut Loaded, hook: &Hook, plan: &Plan, allowed: &Allowed)
 /// attached runs first (kernel/bpf/trampoline.c, hlist_add_head), of those of a tracepoint the first (kernel/tracepoint.c,
 /// func_add).
 fn attach_programs(loaded: &mut Loaded, name: &str, hook: &Hook, plan: &Plan) -> Result<(), ProgramError> {
-    let Loaded { ebpf, btf, attachments, .. } = loaded;
+    loaded.make_types()?;
+    let Loaded { ebpf, btf: Some(btf), attachments, .. } = loaded else { return Err(ProgramError::NotLoaded) };
     let [first, again, last] = turns(name);
     let count = match hook.kind {
         HookKind::Tracepoint => plan.tracepoint_programs,
