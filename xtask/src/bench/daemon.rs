@@ -104,7 +104,7 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn measure(mmscope: &Path, mmload: &Path, mms: u32) -> Result<Row> {
-    let daemon = Mmscope::start(mmscope, CONFIG)?;
+    let daemon = Mmscope::start(mmscope, CONFIG, &[])?;
     let _load = Running::start(
         Command::new(mmload)
             .args(["live", "--seconds", "3600", "--processes", &mms.to_string(), "--names", "300"])

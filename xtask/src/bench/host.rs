@@ -43,15 +43,15 @@ pub(super) struct Mmscope {
 }
 
 impl Mmscope {
-    /// Starts it and waits for its first answer.
-    pub(super) fn start(program: &Path, config: &str) -> Result<Self> {
+    /// Starts it, with more options, and waits for its first answer.
+    pub(super) fn start(program: &Path, config: &str, options: &[&str]) -> Result<Self> {
         let file = paths::target().join("bench-daemon.toml");
         fs::write(&file, config).with_context(|| format!("write {}", file.display()))?;
         let path = paths::target().join("bench-daemon.log");
         let log = fs::File::create(&path).with_context(|| format!("create {}", path.display()))?;
         let begin = Instant::now();
         let mut command = Command::new(program);
-        command.args(["run", "--web.listen-address", ADDRESS, "--config.file"]).arg(&file);
+        command.args(["run", "--web.listen-address", ADDRESS, "--config.file"]).arg(&file).args(options);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut running = Running::start(&mut command)?;
         while scrape().is_err() {

@@ -12,6 +12,8 @@ use super::{LOADS, Size};
 const BARE: usize = 0;
 const WATCHED: usize = 1;
 const AGAIN: usize = 2;
+/// Changes of protection or drops of pages in a cycle of each of [`LOADS`].
+const CHANGES: [f64; 4] = [2.0, 2.0, 1.0, 1.0];
 
 /// What watching adds, in all and by event.
 pub(super) fn cost(sizes: &[Size]) -> String {
@@ -26,13 +28,16 @@ pub(super) fn cost(sizes: &[Size]) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "\nThe programs' own instructions of an event, and (in brackets) events of a change of protection or a drop of pages:\n\n{}",
+        "\nEvents of a change of protection or a drop of pages, the programs' own instructions of an event, and what watching adds \
+         for it in all:\n\n{}",
         head("CPUs")
     ));
     for size in sizes {
         text.push_str(&format!("| {} |", size.cpus));
-        for events in &size.events {
-            text.push_str(&format!(" {:.0} ({:.1}) |", events.each(), events.count()));
+        for ((load, changes), events) in LOADS.iter().zip(CHANGES).zip(&size.events) {
+            let all = times(&size.told, load).map(|[bare, watched, _]| (watched - bare) / (changes * events.count()));
+            let all = all.map_or_else(|| "-".to_owned(), |all| format!("{all:.0}"));
+            text.push_str(&format!(" {:.1}: {:.0}, {all} |", events.count(), events.each()));
         }
         text.push('\n');
     }
@@ -47,14 +52,19 @@ pub(super) fn cost(sizes: &[Size]) -> String {
     text
 }
 
-/// What a cycle costs by itself, what watching adds, and what it cost by itself the second time.
-fn added(told: &Told, load: &Load) -> Option<String> {
+/// Instructions of a cycle by itself, watched, and by itself again.
+fn times(told: &Told, load: &Load) -> Option<[f64; 3]> {
     let each = |watcher: usize| {
         let mut runs = told.elapsed.get(&(watcher, load.name.to_owned()))?.clone();
         runs.sort_unstable();
         Some(*runs.get(runs.len() / 2)? as f64 / f64::from(load.units))
     };
-    let (bare, watched, again) = (each(BARE)?, each(WATCHED)?, each(AGAIN)?);
+    Some([each(BARE)?, each(WATCHED)?, each(AGAIN)?])
+}
+
+/// What a cycle costs by itself, what watching adds, and what it cost by itself the second time.
+fn added(told: &Told, load: &Load) -> Option<String> {
+    let [bare, watched, again] = times(told, load)?;
     Some(format!("{bare:.0} {:+.0} (again {:+.0})", watched - bare, again - bare))
 }
 
@@ -65,8 +75,7 @@ fn programs(sizes: &[Size], load: usize) -> String {
     let mut names: Vec<&str> = all.iter().flat_map(|events| &events.parts).map(|part| part.name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let cpus = |whose: &str| sizes.iter().map(|size| format!("{whose}, {} CPUs", size.cpus)).collect::<Vec<_>>();
-    let heads = [cpus("one mm"), cpus("an mm each")].concat();
+    let heads = [cpus(sizes, "one mm, "), cpus(sizes, "an mm each, ")].concat();
     let mut text = format!("| program | {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len() + 1));
     for name in names.into_iter().filter(|name| is_program(name) || is_function(name)) {
         let cell = |events: &&Events| events.of(name).map_or_else(|| "-".to_owned(), |each| format!("{each:.0}"));
@@ -74,6 +83,11 @@ fn programs(sizes: &[Size], load: usize) -> String {
         text.push_str(&format!("| {name} | {} |\n", cells.join(" | ")));
     }
     text
+}
+
+/// A column for each number of processors.
+fn cpus(sizes: &[Size], before: &str) -> Vec<String> {
+    sizes.iter().map(|size| format!("{before}{} CPU{}", size.cpus, if size.cpus == 1 { "" } else { "s" })).collect()
 }
 
 /// Bytes of each table as mmscope told them in a guest, by the word before.
@@ -88,7 +102,7 @@ pub(super) fn bytes(output: &str, word: &str) -> Vec<(String, u64)> {
 
 /// What the tables take, by the number of processors.
 pub(super) fn memory(sizes: &[Size]) -> String {
-    let cpus: Vec<String> = sizes.iter().map(|size| format!("{} CPUs", size.cpus)).collect();
+    let cpus = cpus(sizes, "");
     let mut text = format!("| table | {} |\n|{}\n", cpus.join(" | "), "---|".repeat(cpus.len() + 1));
     let mut rows: BTreeMap<&str, Vec<Option<u64>>> = BTreeMap::new();
     for (n, size) in sizes.iter().enumerate() {
