@@ -127,7 +127,8 @@ fn prove(args: &ProofArgs, releases: &[Release], guests: &GuestTools, binaries: 
     let prepared = releases.iter().map(|&release| Prepared::new(release, &folder)).collect::<Result<Vec<_>>>()?;
     let stage = Stage::start(&folder, &guests.busybox)?;
     let steps = steps::of(args.short);
-    let guest = guest::guest(kernel, binaries, &stage, &steps, &folder)?;
+    let alertmanager = prepared.first().map_or(0, Prepared::alertmanager);
+    let guest = guest::guest(kernel, binaries, &stage, alertmanager, &steps, &folder)?;
     let (seen, ended) = thread::scope(|scope| {
         let thread = scope.spawn(|| guest.run(guests));
         let seen = watch(args, prepared, &stage, &steps, &|| thread.is_finished());

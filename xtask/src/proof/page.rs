@@ -57,10 +57,12 @@ pub(super) fn write(outcome: &Outcome) -> Result<()> {
     let queries = &outcome.queries;
     let dashboards: Vec<String> = queries.dashboards.iter().map(|(name, count)| format!("{name} {count}")).collect();
     let dashboards = if dashboards.is_empty() { "none yet".to_owned() } else { dashboards.join(", ") };
+    let seldom: Vec<&str> = queries.seldom.iter().map(String::as_str).collect();
+    let seldom = if seldom.is_empty() { "none".to_owned() } else { seldom.join("; ") };
     let problems = if outcome.problems.is_empty() { "none".to_owned() } else { outcome.problems.join("; ") };
     let made = format!(
         "Kernel of the guest: {}. Prometheus: {}.\n\n{}\nQueries asked of each server: {} ({} recording rules; dashboards: \
-         {dashboards}). Failed, empty, or otherwise wrong: {problems}.\n",
+         {dashboards}). Empty, as may be: {seldom}. Failed, empty, or otherwise wrong: {problems}.\n",
         outcome.kernel,
         outcome.versions.join(" and "),
         table(outcome),

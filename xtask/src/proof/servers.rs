@@ -35,6 +35,8 @@ pub(super) fn now() -> f64 {
 pub(super) struct Prepared {
     programs: Programs,
     folder: PathBuf,
+    /// Prometheus', Alertmanager's.
+    ports: [u16; 2],
 }
 
 impl Prepared {
@@ -44,13 +46,17 @@ impl Prepared {
             Release::Bookworm => "bookworm",
             Release::Next => "next",
         };
-        Ok(Self { programs: release.programs()?, folder: folder.join(name) })
+        Ok(Self { programs: release.programs()?, folder: folder.join(name), ports: [free_port()?, free_port()?] })
+    }
+
+    /// Where its Alertmanager will be.
+    pub(super) fn alertmanager(&self) -> u16 {
+        self.ports[1]
     }
 
     /// Starts both, and waits until they are ready.
     pub(super) fn start(self, stage: &Stage) -> Result<Server> {
-        let Self { programs, folder } = self;
-        let ports = [free_port()?, free_port()?];
+        let Self { programs, folder, ports } = self;
         let listen = ports.map(|port| format!("--web.listen-address=127.0.0.1:{port}"));
         let data = |name: &str| folder.join(name).display().to_string();
         let mut prometheus = sh::dying_with_us(&programs.prometheus);

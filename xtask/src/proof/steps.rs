@@ -29,6 +29,12 @@ pub(super) struct Step {
     is_slow: bool,
 }
 
+impl Step {
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.alerts.iter().map(|(alert, _)| *alert)
+    }
+}
+
 /// What the guest does in a step.
 pub(super) enum Doing {
     /// Runs programs beside the daemon.
@@ -101,6 +107,7 @@ pub(super) fn of(short: bool) -> Vec<Step> {
         of_loads("first", loads::FIRST),
         of_loads("second", loads::SECOND),
         of_loads("third", loads::THIRD),
+        of_loads("fourth", loads::FOURTH),
         of_shell("detached", DETACHED, false, &[("MmscopeDetached", "`/run/mmscope.stop`")]),
         of_shell("shed", SHED, false, &[("MmscopeOverBudget", "`mmscope run --shed=waits`")]),
         of_shell(
@@ -110,6 +117,7 @@ pub(super) fn of(short: bool) -> Vec<Step> {
             &[
                 ("MmscopeRestarting", "mmscope ended and started three times"),
                 ("MmscopeAlertsDropped", "`anomaly.alerts = 1` and two processes with findings"),
+                ("MmscopeNotTelling", "a webhook that takes no POST"),
             ],
         ),
         of_shell(
@@ -135,21 +143,12 @@ pub(super) fn run(
     ended: &dyn Fn() -> bool,
 ) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    let exposures = exposed::all(short);
-    let expose_all = |of: fn(&str) -> &'static str| INSTANCES.iter().try_for_each(|name| stage.expose(name, of(name)));
-    // As it was before: a rise has to be seen, not a beginning.
-    expose_all(exposed::before)?;
-    stage.scrape(&[&[GUEST], INSTANCES].concat())?;
-    if !follower.wait_scraped(1 + INSTANCES.len(), PATIENCE, ended)? {
+    if !expose(stage, follower, short, ended)? {
         problems.push("not all targets were scraped".to_owned());
     }
-    exposures.iter().for_each(|exposure| follower.begin(exposure.alert, exposure.instance, exposure.by));
-    expose_all(exposed::during)?;
-
-    let slow: Vec<&str> =
-        steps.iter().filter(|step| step.is_slow).flat_map(|step| step.alerts.iter().map(|(alert, _)| *alert)).collect();
+    let slow: Vec<&str> = steps.iter().filter(|step| step.is_slow).flat_map(Step::names).collect();
     for step in steps {
-        let alerts: Vec<&str> = step.alerts.iter().map(|(alert, _)| *alert).collect();
+        let alerts: Vec<&str> = step.names().collect();
         eprintln!("proof: {}: {}", step.name, alerts.join(", "));
         step.alerts.iter().for_each(|(alert, by)| follower.begin(alert, GUEST, by));
         stage.say(&format!("go-{}", step.name))?;
@@ -161,20 +160,35 @@ pub(super) fn run(
             problems.push(format!("after {}: alerts of the guest did not end", step.name));
         }
     }
-
-    let exposed: Vec<&str> = exposures.iter().map(|exposure| exposure.alert).collect();
-    follower.wait_received(&exposed, PATIENCE, ended)?;
-    expose_all(exposed::after)?;
-    follower.end(&exposed);
     if !short {
         eprintln!("proof: absent: {ABSENT}");
         follower.begin(ABSENT, "", "no target in the file that Prometheus follows");
         stage.scrape(&[])?;
         follower.wait_received(&[ABSENT], PATIENCE, ended)?;
         follower.end(&[ABSENT]);
+        stage.scrape(&[GUEST, MADE])?;
     }
-    // Without the recording: its ticks stand still for good.
-    stage.scrape(&[GUEST, MADE])?;
+    eprintln!("proof: waiting for what is resolved late");
     follower.wait_all_resolved(PATIENCE, ended)?;
     Ok(problems)
+}
+
+/// What is exposed in place of a daemon, from its beginning to its end; whether all targets were scraped.
+fn expose(stage: &Stage, follower: &mut Follower<'_>, short: bool, ended: &dyn Fn() -> bool) -> Result<bool> {
+    let exposures = exposed::all(short);
+    let names: Vec<&str> = exposures.iter().map(|exposure| exposure.alert).collect();
+    let expose_all = |of: fn(&str) -> &'static str| INSTANCES.iter().try_for_each(|name| stage.expose(name, of(name)));
+    eprintln!("proof: exposed: {}", names.join(", "));
+    // As it was before: a rise has to be seen, not a beginning.
+    expose_all(exposed::before)?;
+    stage.scrape(&[&[GUEST], INSTANCES].concat())?;
+    let scraped = follower.wait_scraped(1 + INSTANCES.len(), PATIENCE, ended)?;
+    exposures.iter().for_each(|exposure| follower.begin(exposure.alert, exposure.instance, exposure.by));
+    expose_all(exposed::during)?;
+    follower.wait_received(&names, PATIENCE, ended)?;
+    expose_all(exposed::after)?;
+    // Without the recording: its ticks stand still for good.
+    stage.scrape(&[GUEST, MADE])?;
+    follower.end(&names);
+    Ok(scraped)
 }

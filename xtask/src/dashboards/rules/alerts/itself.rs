@@ -85,6 +85,20 @@ pub(crate) const ITSELF: &[Alert] = &[
         description: "{{ $value | humanize }} findings in the last @window@ found no room (anomaly.alerts). The gravest are kept.",
     },
     Alert {
+        name: "MmscopeNotTelling",
+        severity: Severity::Warning,
+        when: When::Query(
+            "sum by (cluster, job, instance, sink) (increase(mmscope_notification_failures_total[@window@])) > 0 \
+             unless sum by (cluster, job, instance, sink) (increase(mmscope_notifications_sent_total[@window@])) > 0",
+            bounds::LATELY,
+        ),
+        pending: minutes(10),
+        summary: "mmscope cannot tell a receiver of its alerts",
+        description: "The receiver {{ $labels.sink }} has taken nothing in the last @window@.{{ range printf \
+                      \"sum by (reason) (increase(mmscope_notification_failures_total{job='%s',instance='%s',sink='%s'}[@window@])) > 0\" \
+                      $labels.job $labels.instance $labels.sink | query }} {{ .Labels.reason }} {{ .Value | humanize }};{{ end }}",
+    },
+    Alert {
         name: "MmscopeOverBudget",
         severity: Severity::Warning,
         when: When::Query("mmscope_governor_level > 0 < @detached@", bounds::LATELY),
