@@ -2,9 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
-use crate::{config::Budget, plan::HOOKS};
+use crate::{config::Budget, governor::Level, plan::HOOKS};
 
 /// Watches how Linux processes change their page tables.
 #[derive(Debug, Parser)]
@@ -47,9 +50,9 @@ pub struct RunArgs {
     /// Share of the host's CPU time that the probes may cost: 1%, 0.5% or the like, or off; beyond it less is measured [default: 1%]
     #[arg(long, value_name = "SHARE")]
     pub overhead_budget: Option<Budget>,
-    /// Measure less from the start, whatever it costs: give up so much
-    #[arg(long, value_name = "LEVEL", value_enum, conflicts_with = "overhead_budget")]
-    pub shed: Option<Shed>,
+    /// Measure less from the start, whatever it costs: give up stacks, and each with those before it hazards, waits, most lock events
+    #[arg(long, value_name = "LEVEL", value_parser = shed_level(), conflicts_with = "overhead_budget")]
+    pub shed: Option<Level>,
     /// Everything is detached while this file exists [default: /run/mmscope.stop]
     #[arg(long, value_name = "FILE")]
     pub stop_file: Option<PathBuf>,
@@ -176,19 +179,6 @@ pub enum Way {
     RawTracepoint,
 }
 
-/// What to do without. Each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Shed {
-    /// stacks of single events
-    Stacks,
-    /// hazards of write faults, shootdowns and reclaim
-    Hazards,
-    /// waits for mmap_lock
-    Waits,
-    /// all but one in 64 of mmap_lock's events
-    Locks,
-}
-
 /// How to learn of mmap_lock's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LockWay {
@@ -247,6 +237,13 @@ fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The levels that can be asked for, by their names: not all, and not nothing.
+fn shed_level() -> impl TypedValueParser<Value = Level> {
+    let levels = || Level::ALL.into_iter().filter(|level| ![Level::Full, Level::Off].contains(level));
+    PossibleValuesParser::new(levels().map(Level::name))
+        .map(move |name| levels().find(|level| level.name() == name).unwrap_or_default())
+}
+
 fn hook_name(text: &str) -> Result<String, String> {
     if HOOKS.iter().any(|hook| hook.name == text) {
         return Ok(text.to_owned());
@@ -293,6 +290,14 @@ mod tests {
         let Command::Run(run) = cli.command else { panic!("run") };
         assert_eq!((run.listen_address.as_str(), run.telemetry_path.as_str()), (":0", "/m"));
         assert_eq!(run.probes.without, [Way::Fentry]);
+    }
+
+    #[test]
+    fn what_is_given_up_from_the_start_is_a_level_that_measures_something() {
+        let shed = |level: &str| Cli::try_parse_from(["mmscope", "run", "--shed", level]).map(|cli| cli.command);
+        let Ok(Command::Run(run)) = shed("waits") else { panic!("run") };
+        assert_eq!(run.shed, Some(Level::Waits));
+        assert!(shed("all").is_err() && shed("nothing").is_err() && shed("4").is_err());
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::{
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{mpsc, watch},
     task::JoinHandle,
 };
 
@@ -20,7 +19,7 @@ use crate::{
     cli::RecordArgs,
     config::Config,
     failure::Failure,
-    governor::{Governed, Level},
+    governor::Level,
     intake::TableSize,
     kernel::{SYMBOLS, name_addresses},
     memory,
@@ -29,7 +28,7 @@ use crate::{
     privileges,
     recording::{Header, Reason, Writer},
     scope::Sight,
-    warden::{self, Request},
+    warden::{self, Reins},
 };
 
 /// Ticks between two times at which the system is asked to write.
@@ -215,13 +214,13 @@ pub async fn record(args: &RecordArgs) -> Result<ExitCode, Failure> {
         budget: config.overhead_budget.ratio(),
         stop_file: config.stop_file.clone(),
     };
-    let (warden, governed, requests) = warden::start(loaded, host.hooks, settings)?;
+    let (warden, reins) = warden::start(loaded, host.hooks, settings)?;
     eprintln!(
         "mmscope: recording to {} on kernel {}, {attached} hooks attached; Ctrl-C ends it",
         args.output.display(),
         host.release
     );
-    let looker = Looker { observer, governed, requests, tick: config.tick };
+    let looker = Looker { observer, reins, tick: config.tick };
     let ended = looker.ticks(&mut recorder, args.duration, &mut interrupt, &mut terminate).await;
     let _ = tokio::task::spawn_blocking(move || drop(warden)).await;
     let reason = ended?;
@@ -233,8 +232,7 @@ pub async fn record(args: &RecordArgs) -> Result<ExitCode, Failure> {
 /// Everything that a tick needs.
 struct Looker {
     observer: Observer,
-    governed: watch::Receiver<Governed>,
-    requests: mpsc::Receiver<Request>,
+    reins: Reins,
     tick: Duration,
 }
 
@@ -261,14 +259,9 @@ impl Looker {
                 _ = interrupt.recv() => Some(Reason::Signal),
                 _ = terminate.recv() => Some(Reason::Signal),
                 () = &mut over => Some(Reason::Duration),
-                Some(request) = self.requests.recv() => {
-                    self.observer.keep(request.books);
-                    let _ = request.done.send(());
-                    continue;
-                }
-                _ = interval.tick() => None,
+                () = self.reins.wait(&mut self.observer, &mut interval) => None,
             };
-            let sight = Sight { governed: self.governed.borrow().clone(), ..self.observer.look(Instant::now()) };
+            let sight = self.reins.look(&mut self.observer, Instant::now());
             if !recorder.tick(&sight).await? {
                 return Ok(Reason::Bound);
             }

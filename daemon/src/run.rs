@@ -10,17 +10,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use probe_common::event::Record;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::{RunArgs, Shed},
+    cli::RunArgs,
     config::Config,
     failure::Failure,
-    governor::{Governed, Level},
     intake::TableSize,
     memory,
     model::{RecordId, Snapshot},
@@ -32,7 +28,7 @@ use crate::{
     recording::Reason,
     scope::{Scope, Seen, Sight},
     terminal,
-    warden::{self, Request},
+    warden::{self, Reins},
     web,
 };
 
@@ -81,17 +77,11 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     };
     let recorder = output.map(|output| output.begin(&config, &host, observer.tables())).transpose()?;
     let settings = warden::Settings {
-        least: match args.shed {
-            None => Level::Full,
-            Some(Shed::Stacks) => Level::Stacks,
-            Some(Shed::Hazards) => Level::Hazards,
-            Some(Shed::Waits) => Level::Waits,
-            Some(Shed::Locks) => Level::Locks,
-        },
+        least: args.shed.unwrap_or_default(),
         budget: args.overhead_budget.unwrap_or(config.overhead_budget).ratio(),
         stop_file: args.stop_file.clone().unwrap_or_else(|| config.stop_file.clone()),
     };
-    let (warden, governed, requests) = warden::start(loaded, host.hooks.clone(), settings)?;
+    let (warden, reins) = warden::start(loaded, host.hooks.clone(), settings)?;
 
     if is_terminal {
         say(&terminal::greeting(&address, &args.telemetry_path, &host.release, &host.hooks, observer.tables()));
@@ -104,7 +94,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         telemetry_path: args.telemetry_path.clone(),
         tick: config.tick,
         last_tick: Arc::default(),
-        governed: governed.clone(),
+        governed: reins.governed(),
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
@@ -112,7 +102,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     for (class, reason) in scope.unjudged() {
         tracing::info!(class = class.name(), reason, "not judged");
     }
-    let looker = Looker { observer, recorder, scope, site, governed, requests, is_terminal, notifier };
+    let looker = Looker { observer, recorder, scope, site, reins, is_terminal, notifier };
     let looking = tokio::spawn(look(looker, config.tick, stop.clone()));
 
     tokio::select! {
@@ -143,8 +133,7 @@ struct Looker {
     recorder: Option<Recorder>,
     scope: Scope,
     site: web::Site,
-    governed: watch::Receiver<Governed>,
-    requests: mpsc::Receiver<Request>,
+    reins: Reins,
     is_terminal: bool,
     notifier: Notifier,
 }
@@ -160,12 +149,7 @@ async fn look(mut looker: Looker, tick: Duration, stop: CancellationToken) -> No
                 looker.end_recording(Reason::Signal).await;
                 return looker.notifier;
             }
-            Some(request) = looker.requests.recv() => {
-                looker.observer.keep(request.books);
-                let _ = request.done.send(());
-                continue;
-            }
-            _ = interval.tick() => {}
+            () = looker.reins.wait(&mut looker.observer, &mut interval) => {}
         }
         let now = Instant::now();
         let snapshot = looker.tick(now).await;
@@ -212,7 +196,7 @@ impl Looker {
     }
 
     async fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
-        let sight = Sight { governed: self.governed.borrow().clone(), ..self.observer.look(now) };
+        let sight = self.reins.look(&mut self.observer, now);
         self.record(&sight).await;
         let Seen { mut snapshot, transitions } = self.scope.see(&sight);
         self.notifier.tell(transitions, sight.wall);

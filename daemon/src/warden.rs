@@ -10,14 +10,18 @@ use std::{
 };
 
 use probe_common::control::{Control, LOCK_SAMPLING};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Interval,
+};
 
 use crate::{
     attach::{Loaded, RunStatistics, Runs},
     failure::Failure,
     governor::{Cost, Costs, Governed, Governor, Level, Order, percent},
-    observer::monotonic_ns,
+    observer::{Observer, monotonic_ns},
     plan::{HOOKS, HookState},
+    scope::Sight,
 };
 
 /// What the kernel side's books need when programs come or go.
@@ -37,11 +41,43 @@ pub enum Books {
 
 /// Something to do for whoever reads the kernel side.
 #[derive(Debug)]
-pub struct Request {
-    /// What.
-    pub books: Books,
+struct Request {
+    books: Books,
     /// Told when it is done.
-    pub done: oneshot::Sender<()>,
+    done: oneshot::Sender<()>,
+}
+
+/// What a tick needs of the warden.
+#[derive(Debug)]
+pub struct Reins {
+    governed: watch::Receiver<Governed>,
+    requests: mpsc::Receiver<Request>,
+}
+
+impl Reins {
+    /// How things are, as it changes.
+    #[must_use]
+    pub fn governed(&self) -> watch::Receiver<Governed> {
+        self.governed.clone()
+    }
+
+    /// Waits for a tick, and does meanwhile what the kernel side's books need.
+    pub async fn wait(&mut self, observer: &mut Observer, interval: &mut Interval) {
+        loop {
+            tokio::select! {
+                Some(Request { books, done }) = self.requests.recv() => {
+                    observer.keep(books);
+                    let _ = done.send(());
+                }
+                _ = interval.tick() => return,
+            }
+        }
+    }
+
+    /// Looks once.
+    pub fn look(&self, observer: &mut Observer, now: Instant) -> Sight {
+        Sight { governed: self.governed.borrow().clone(), ..observer.look(now) }
+    }
 }
 
 /// What the warden keeps to.
@@ -85,11 +121,7 @@ const SETTLING: Duration = Duration::from_millis(500);
 /// # Errors
 ///
 /// When there can be no thread.
-pub fn start(
-    loaded: Loaded,
-    hooks: Vec<HookState>,
-    settings: Settings,
-) -> Result<(Warden, watch::Receiver<Governed>, mpsc::Receiver<Request>), Failure> {
+pub fn start(loaded: Loaded, hooks: Vec<HookState>, settings: Settings) -> Result<(Warden, Reins), Failure> {
     let (stop, stopped) = std_mpsc::channel();
     let budget = settings.budget.filter(|_| settings.least == Level::Full);
     let (told, governed) = watch::channel(Governed { budget, ..Governed::default() });
@@ -109,7 +141,7 @@ pub fn start(
     };
     let thread = std::thread::Builder::new().name("warden".to_owned()).spawn(move || work.run());
     let thread = thread.map_err(|error| Failure::System(format!("start a thread: {error}")))?;
-    Ok((Warden { stop: Some(stop), thread: Some(thread) }, governed, requests))
+    Ok((Warden { stop: Some(stop), thread: Some(thread) }, Reins { governed, requests }))
 }
 
 struct Work {
@@ -310,9 +342,8 @@ impl Work {
             governed.level = level;
             governed.reason = reason;
             governed.hooks = Some(hooks);
-            if level == Level::Off {
-                governed.ratio = Some(0.0);
-            }
+            // Of another level than now; the next look tells.
+            governed.ratio = None;
         });
     }
 

@@ -8,10 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use crate::catalogue::Catalogue;
 use crate::paths;
-use catalogue::Catalogue;
 
-mod catalogue;
 mod grafana;
 mod lint;
 mod promql;

@@ -9,7 +9,8 @@ use clap::Args;
 
 use self::answers::Row;
 use self::programs::{PROGRAMS, Program};
-use self::scrape::{Catalogue, Difference, Scrape};
+use self::scrape::{Difference, Scrape};
+use crate::catalogue::Catalogue;
 use crate::setup::{self, GuestTools, Wants};
 use crate::vm::{End, Guest, Outcome, in_bin};
 use crate::{dist, kernels, root};

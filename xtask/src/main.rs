@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 mod apt;
 mod bench;
 mod build;
+mod catalogue;
 mod console;
 mod dashboards;
 mod debian;

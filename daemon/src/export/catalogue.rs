@@ -199,9 +199,9 @@ families! {
     "mmscope_probe_attached" Gauge ["probe", "tier", "reason"] "one for each hook" &[], probes_attached,
         "Whether a hook is attached, at which tier, and if not, why";
     "mmscope_probe_runs_total" Counter ["probe"] "one for each hook" &[], probe_runs,
-        "Runs of a hook's program, while the kernel's BPF statistics are switched on";
+        "Runs of a hook's program while the kernel's BPF statistics were on: with a budget mmscope switches them on for 50 ms every few seconds, so that this is a sample";
     "mmscope_probe_run_seconds_total" Counter ["probe"] "one for each hook" &[], probe_run_seconds,
-        "Time spent in a hook's program, while the kernel's BPF statistics are switched on";
+        "Time spent in a hook's program while the kernel's BPF statistics were on: a sample, see mmscope_probe_runs_total";
     "mmscope_probe_misses_total" Counter ["probe"] "one for each hook" &[], probe_misses,
         "Events that a hook's program could not see because it was running on that CPU already";
     "mmscope_lost_total" Counter ["reason"] "one for each reason" &[], lost,

@@ -132,6 +132,12 @@ mod tests {
     }
 
     #[test]
+    fn the_words_have_the_sampling_that_there_is() {
+        let sampling = probe_common::control::LOCK_SAMPLING;
+        assert!(Level::Locks.words().contains(&format!("one lock event in {sampling} counts for {sampling}")));
+    }
+
+    #[test]
     fn each_level_keeps_less() {
         let all = vec![HookState::Attached(Tier::F); HOOKS.len()];
         let kept = |level: Level| {

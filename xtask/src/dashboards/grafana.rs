@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::catalogue::Catalogue;
+use crate::catalogue::Catalogue;
 use board::Board;
 
 mod board;

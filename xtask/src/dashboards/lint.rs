@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::catalogue::Catalogue;
+use crate::catalogue::Catalogue;
 
 mod dashboard;
 mod query;

@@ -2,12 +2,11 @@
 //! prometheus-parse) and the catalogue's page, and none of the families by name but that of the hooks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use anyhow::{Context, Result};
 use prometheus_parse::Value;
 
-use crate::paths;
+use crate::catalogue::Catalogue;
 
 /// Tells which hooks are attached.
 const ATTACHED: &str = "mmscope_probe_attached";
@@ -50,37 +49,6 @@ impl Scrape {
     fn attached(&self) -> BTreeSet<String> {
         let hooks = self.numbers.iter().filter(|((family, _), value)| family == ATTACHED && **value != 0.0);
         hooks.filter_map(|((_, labels), _)| labels.get("probe").cloned()).collect()
-    }
-}
-
-/// Which hooks each family needs, from the page that the daemon's own catalogue makes.
-#[derive(Default)]
-pub(super) struct Catalogue {
-    /// Sets of hooks: with all of any one set it can be measured.
-    needs: BTreeMap<String, Vec<Vec<String>>>,
-}
-
-impl Catalogue {
-    /// Of this checkout's docs/metrics.md.
-    pub(super) fn read() -> Result<Self> {
-        let page = paths::root().join("docs/metrics.md");
-        let text = fs::read_to_string(&page).with_context(|| format!("read {}", page.display()))?;
-        Ok(Self::parse(&text))
-    }
-
-    fn parse(page: &str) -> Self {
-        let rows = page.lines().filter_map(|line| {
-            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let [_, family, _, _, _, _, needs, ..] = cells[..] else { return None };
-            let set = |set: &str| set.split(" + ").map(str::to_owned).collect();
-            family.starts_with("mmscope_").then(|| (family.to_owned(), needs.split(" or ").map(set).collect()))
-        });
-        Self { needs: rows.collect() }
-    }
-
-    fn is_measured(&self, family: &str, attached: &BTreeSet<String>) -> bool {
-        let all = |set: &Vec<String>| set.iter().all(|hook| attached.contains(hook));
-        self.needs.get(family).is_some_and(|sets| sets.iter().any(all))
     }
 }
 
@@ -145,7 +113,7 @@ impl Difference {
         let scrape = Scrape { numbers: numbers.collect(), buckets: buckets.collect() };
         // A family without series is not in a scrape: what could have been measured is zero.
         let attached = after.attached();
-        let could = catalogue.needs.keys().filter(|family| catalogue.is_measured(family, &attached)).cloned();
+        let could = catalogue.measured_with(&attached).map(str::to_owned);
         let told = after.numbers.keys().chain(after.buckets.keys()).map(|(family, _)| family.clone());
         let measured = could.chain(told).collect();
         Self { scrape, measured }
@@ -210,7 +178,7 @@ pub(super) mod tests {
     /// The difference of two scrapes given as text.
     pub(in crate::findings) fn difference(before: &str, after: &str) -> Difference {
         let parse = |text: &str| Scrape::parse(text).unwrap_or_else(|error| panic!("{error}"));
-        Difference::new(&parse(before), &parse(after), &Catalogue::parse(PAGE))
+        Difference::new(&parse(before), &parse(after), &Catalogue::parse(PAGE).unwrap())
     }
 
     #[test]

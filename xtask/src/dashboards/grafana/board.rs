@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::super::catalogue::Catalogue;
 use super::super::promql;
 use super::panel::Panel;
 use super::variables;
+use crate::catalogue::Catalogue;
 
 /// Columns of Grafana's grid.
 const COLUMNS: u64 = 24;
@@ -111,7 +111,7 @@ impl About {
                 let Some((name, family)) = catalogue.of_metric(selector.name.as_deref().unwrap_or_default()) else {
                     continue;
                 };
-                about.may_be_absent |= family.needs_hooks;
+                about.may_be_absent |= family.needs_hooks();
                 // That one is in a query to tell mmscope's processes from others.
                 if name != "mmscope_build_info" && seen.insert(name.to_owned()) {
                     about.help.push(format!("`{name}`: {}.", family.help));

@@ -246,10 +246,18 @@ fn cost() -> Vec<Panel> {
             .unit("s")
             .empty(statistics)
             .size(12, 8),
-        Panel::new(Kind::Areas, "Processors in the probes, by hook", "Where the probes' time goes.")
-            .ask("sum by (probe) (rate(mmscope_probe_run_seconds_total{@host}[@rate]))", "{{probe}}")
-            .unit("percentunit")
-            .empty(statistics)
-            .size(12, 8),
+        Panel::new(
+            Kind::Areas,
+            "Time in the probes, by hook",
+            "Shares of it: mmscope has the kernel measure for 50 ms at a time, so that sums are those of samples.",
+        )
+        .ask(
+            "sum by (probe) (rate(mmscope_probe_run_seconds_total{@host}[@rate])) / on () group_left () \
+                    sum (rate(mmscope_probe_run_seconds_total{@host}[@rate]))",
+            "{{probe}}",
+        )
+        .unit("percentunit")
+        .empty(statistics)
+        .size(12, 8),
     ]
 }

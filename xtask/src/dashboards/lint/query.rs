@@ -6,9 +6,9 @@ use promql_parser::label::MatchOp;
 use promql_parser::parser::VectorSelector;
 use serde_json::Value;
 
-use super::super::catalogue::{Catalogue, Kind};
 use super::super::promql::{self, Parts};
 use super::{items, panels, text, variables};
+use crate::catalogue::{Catalogue, Kind};
 
 /// Matchers of every selector: the chosen hosts.
 const HOST: [&str; 3] = ["cluster", "job", "instance"];
@@ -115,7 +115,7 @@ fn check_selector(
             say(format!("{name} has no label {}", matcher.name));
         }
     }
-    catalogue.of_metric(name).is_some_and(|(_, family)| family.needs_hooks)
+    catalogue.of_metric(name).is_some_and(|(_, family)| family.needs_hooks())
 }
 
 /// Labels of a metric, those that Prometheus adds to all left out; none if there is no such metric.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::super::catalogue::Catalogue;
 use super::{check_all, query};
+use crate::catalogue::Catalogue;
 
 const PAGE: &str = "\
     | a_seconds | histogram | seconds | comm, cgroup, mode | 2 S | down_read + up_read | How long |\n\

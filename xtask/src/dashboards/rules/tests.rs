@@ -8,7 +8,7 @@ use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
 
 use super::alerts::{Alert, CLASSES, ITSELF, When};
 use super::{RUNBOOKS, Scale, alerting, recording};
-use crate::dashboards::catalogue::Catalogue;
+use crate::catalogue::Catalogue;
 use crate::paths;
 
 /// What Prometheus adds to every series of a target.
