@@ -208,26 +208,27 @@ fn shootdowns_are_exact_and_name_who_answered_last() {
     is_clean(&scrape, "exact-shoot", before.lost());
 }
 
-/// Reclaim of several address spaces at once: each is one window of each batch with pages of it.
+/// Reclaim of pages that two address spaces map: each is one window of each batch with pages of it.
 #[test]
 fn reclaim_of_several_mms_is_a_window_of_each() {
+    const PAGES: u64 = 700;
     let swap = reclaim::Swap::on();
     let group = reclaim::Group::new();
-    let loads = [Load::named("reclaim-one"), Load::named("reclaim-two")];
+    let file = reclaim::SharedFile::new(PAGES * 4096);
+    let third = reclaim::ThirdProcessor::on();
+    // A flush is put off for who is in use on another processor. Who takes the pages is on the first one, and each of the
+    // bystanders needs one of its own: where two take turns, but one of them is in use.
+    let loads = [(Load::named("reclaim-one"), "3"), (Load::named("reclaim-two"), "5")];
     let daemon = Daemon::start(&[]);
-    // Both at once, and no multiple of what is taken at a time: there are batches with pages of both.
-    let joining = group.joining();
-    let waiting = std::thread::scope(|scope| {
-        let start = loads.each_ref().map(|load| {
-            let joining = &joining;
-            scope.spawn(move || load.waiting_in(joining, &["pageout", "--cycles", "0", "--pages", "700", "--read"]))
-        });
-        start.map(|load| load.join().unwrap())
+    let (path, pages) = (file.path(), PAGES.to_string());
+    let waiting = loads.each_ref().map(|(load, processors)| {
+        let first = format!("{} && taskset -p {processors} $$ > /dev/null", group.joining());
+        let words = ["pageout", "--cycles", "0", "--pages", &pages, "--file", path.to_str().unwrap()];
+        load.waiting_in(&first, &words)
     });
     let offsets = reclaim::Offsets::read();
     let watch = reclaim::Watch::start(&offsets);
     let before = daemon.settled();
-    // Their bystanders are on the last processor: none of them must be where pages are taken.
     let name = std::thread::Builder::new().name("taker".to_owned());
     let take = || {
         let mut first = nix::sched::CpuSet::new();
@@ -240,7 +241,8 @@ fn reclaim_of_several_mms_is_a_window_of_each() {
     });
     let scrape = daemon.settled();
     drop(waiting);
-    let batches = watch.end(&["taker", "reclaim-one", "reclaim-two"], &offsets);
+    // Without memory.reclaim, a group's own tasks take from it too when they return to user mode.
+    let batches = watch.end(&["taker", "reclaim-one", "reclaim-two", "bystander"], &offsets);
     assert!(batches.of_several > 0, "{batches:?}");
     let outer = |scrape: &Scrape| scrape.sum(WINDOWS, &[("path", "reclaim"), ("kind", "outer")]) as usize;
     let added = outer(&scrape) - outer(&before);
@@ -253,7 +255,7 @@ fn reclaim_of_several_mms_is_a_window_of_each() {
         assert!(windows(&scrape, load, "reclaim", "outer") > 0.0, "{load}: {batches:?}");
         is_clean(&scrape, load, before.lost());
     }
-    drop((group, swap));
+    drop((group, file, third, swap));
 }
 
 /// Whatever reclaim makes of a request, each of its batches with pages of one mm is one window.

@@ -1,7 +1,9 @@
 //! Areas of anonymous memory whose VMAs neither merge nor split, and the system calls on them. Counts nothing itself:
 //! the caller knows how often it calls.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::ptr;
 use std::sync::atomic::AtomicU64;
 
@@ -56,6 +58,22 @@ impl Area {
         Ok(area)
     }
 
+    /// Shared pages of a file, from its beginning on, each written once: 2 mmaps.
+    ///
+    /// # Errors
+    ///
+    /// If there is not enough address space, or the file cannot be mapped.
+    pub(crate) fn of_file(file: &File, pages: usize, setup: &mut Setup) -> Result<Self> {
+        let held = file.metadata()?.len() / PAGE as u64;
+        ensure!(held >= pages as u64, "the file has {held} pages, not {pages}");
+        let area = Self::reserve(pages, setup)?;
+        setup.mmap_calls += 1;
+        area.map_as(libc::MAP_SHARED | libc::MAP_FIXED, file.as_raw_fd())?;
+        area.write_each(1);
+        setup.page_touches += pages as u64;
+        Ok(area)
+    }
+
     /// An area with nothing between its guards, to be mapped and unmapped in cycles: 1 mmap, 1 munmap. Nothing else may
     /// map memory at a place of the kernel's choice afterwards: it could land in the hole.
     ///
@@ -93,10 +111,13 @@ impl Area {
     }
 
     fn map_by(&self, place: libc::c_int) -> Result<()> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | place;
+        self.map_as(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | place, -1)
+    }
+
+    fn map_as(&self, flags: libc::c_int, file: libc::c_int) -> Result<()> {
         let prot = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: MAP_FIXED is given only for pages that this area still holds reserved, NOREPLACE replaces nothing.
-        let start = unsafe { libc::mmap(self.start.cast(), self.len(), prot, flags, -1, 0) };
+        let start = unsafe { libc::mmap(self.start.cast(), self.len(), prot, flags, file, 0) };
         ensure!(start != libc::MAP_FAILED, "map {} pages: {}", self.pages, io::Error::last_os_error());
         Ok(())
     }

@@ -36,6 +36,9 @@ impl Binaries<'_> {
         let object = "/lib/mmscope.bpf.o";
         let paths = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
         let guest = Guest {
+            // The third processor is a test's to switch on.
+            smp: 3,
+            append: "maxcpus=2".to_owned(),
             memory_mib: 2048,
             files: vec![
                 in_bin(self.mmscope.to_owned()),

@@ -1,6 +1,11 @@
 //! Memory that reclaim can take: swap on a disk in memory, and the kernel's own trace of the batches that it flushes.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    process::Command,
+};
 
 use super::trace::{Line, Trace};
 
@@ -27,6 +32,53 @@ impl Drop for Swap {
 fn run(program: &str) {
     let output = Command::new(program).arg(DISK).output().unwrap();
     assert!(output.status.success(), "{program} {DISK}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The third processor, which is off but for as long as this lives.
+pub(crate) struct ThirdProcessor;
+
+impl ThirdProcessor {
+    pub(crate) fn on() -> Self {
+        Self::switch("1").unwrap();
+        Self
+    }
+
+    fn switch(state: &str) -> std::io::Result<()> {
+        fs::write("/sys/devices/system/cpu/cpu2/online", state)
+    }
+}
+
+impl Drop for ThirdProcessor {
+    fn drop(&mut self) {
+        let _ = Self::switch("0");
+    }
+}
+
+/// A file whose pages several may map and reclaim can take.
+pub(crate) struct SharedFile {
+    mount: tempfile::TempDir,
+}
+
+impl SharedFile {
+    /// One of so many bytes.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let mount = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(mount.path()).status().unwrap();
+        assert!(mounted.success(), "mount tmpfs: {mounted}");
+        let file = Self { mount };
+        fs::File::create(file.path()).unwrap().set_len(bytes).unwrap();
+        file
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.mount.path().join("pages")
+    }
+}
+
+impl Drop for SharedFile {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.mount.path()).status();
+    }
 }
 
 /// Where the kernel has what the watch reads, from `mmscope doctor --facts`.
@@ -65,9 +117,11 @@ impl Watch {
     /// Ends it; what tasks of these names flushed, each its own batches. With counts, the address spaces must have ended.
     pub(crate) fn end(self, comms: &[&str], offsets: &Offsets) -> Batches {
         let trace = self.0.end();
+        let tasks: BTreeSet<u32> =
+            trace.iter().filter(|line| comms.contains(&line.comm.as_str())).map(|line| line.task).collect();
         let mut all = Batches::default();
-        for comm in comms {
-            let its = Batches::of(&trace, comm, offsets.count.is_some());
+        for task in tasks {
+            let its = Batches::of(&trace, task, offsets.count.is_some());
             all.flushed += its.flushed;
             all.mms += its.mms;
             all.of_several += its.of_several;
@@ -89,13 +143,13 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    fn of(trace: &[Line], comm: &str, has_counts: bool) -> Self {
+    fn of(trace: &[Line], task: u32, has_counts: bool) -> Self {
         // By mm, the batch that took pages of it last, and its count before that.
         let mut last = BTreeMap::<&str, (usize, &str)>::new();
         let mut in_batch = BTreeMap::<usize, usize>::new();
         let mut batch = 0;
         for line in trace {
-            let is_its = line.comm == comm;
+            let is_its = line.task == task;
             if line.event == "flush" {
                 batch += usize::from(is_its);
                 continue;

@@ -37,6 +37,7 @@ impl Trace {
 pub(crate) struct Line {
     /// Name of the task.
     pub(crate) comm: String,
+    pub(crate) task: u32,
     pub(crate) cpu: u32,
     pub(crate) event: String,
     arguments: Vec<(String, String)>,
@@ -49,9 +50,11 @@ impl Line {
         let (cpu, rest) = rest.split_once("] ")?;
         let (_, rest) = rest.split_once(": ")?;
         let (event, rest) = rest.split_once(": ")?;
+        let (comm, task) = head.trim().rsplit_once('-')?;
         let pairs = rest.split_whitespace().filter_map(|word| word.split_once('='));
         Some(Self {
-            comm: head.trim().rsplit_once('-')?.0.to_owned(),
+            comm: comm.to_owned(),
+            task: task.parse().ok()?,
             cpu: cpu.parse().ok()?,
             event: event.to_owned(),
             arguments: pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),

@@ -3,10 +3,14 @@
 //!
 //! Per cycle: 1 madvise; the kernel unmaps the pages in batches of its own size, each with one flush of its own. `pages`
 //! page faults that read them back. Needs swap for all of them; how many were swapped in is told.
+//!
+//! With no cycles it only has the pages, for others to take.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,6 +32,9 @@ pub(crate) struct Args {
     /// batches the next time
     #[arg(long)]
     read: bool,
+    /// Shared pages of this file instead of the process's own; on a tmpfs they go to swap. Advice leaves alone what others map too
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -42,16 +49,11 @@ struct Counts {
 
 impl Args {
     pub(crate) fn run(&self, setup: &mut Setup) -> Result<Value> {
-        let area = Area::touched(self.pages, setup)?;
-        let answer = Area::touched(self.pages.div_ceil(crate::memory::PAGE), setup)?;
+        let area = self.area(setup)?;
         let (bystander, bystander_cpu) = Bystander::start(setup)?;
-        area.page_out()?;
-        area.mincore(&answer)?;
-        if (0..self.pages).all(|page| answer.byte(page) & 1 != 0) {
-            bail!(Unsupported("paging out: nothing went to swap (is there any?)".into()));
+        if self.cycles > 0 {
+            self.try_out(&area, setup)?;
         }
-        self.touch(&area, 1);
-        setup.madvise_calls += 1;
 
         setup.done()?;
         let begin = Instant::now();
@@ -67,6 +69,26 @@ impl Args {
             bystander_cpu,
             elapsed_ns: nanos(time),
         })?)
+    }
+
+    fn area(&self, setup: &mut Setup) -> Result<Area> {
+        let Some(path) = &self.file else { return Area::touched(self.pages, setup) };
+        let file = File::options().read(true).write(true).open(path);
+        let area = file.map_err(anyhow::Error::from).and_then(|file| Area::of_file(&file, self.pages, setup));
+        area.with_context(|| format!("map {}", path.display()))
+    }
+
+    /// Whether pages can be paged out at all: once for nothing.
+    fn try_out(&self, area: &Area, setup: &mut Setup) -> Result<()> {
+        let answer = Area::touched(self.pages.div_ceil(crate::memory::PAGE), setup)?;
+        area.page_out()?;
+        area.mincore(&answer)?;
+        if (0..self.pages).all(|page| answer.byte(page) & 1 != 0) {
+            bail!(Unsupported("paging out: nothing went to swap (is there any?)".into()));
+        }
+        self.touch(area, 1);
+        setup.madvise_calls += 1;
+        Ok(())
     }
 
     fn touch(&self, area: &Area, value: u8) {
