@@ -4,6 +4,7 @@
 use std::{fs, io, path::PathBuf, process::Command, sync::Arc};
 
 use mmscope::{
+    anomaly::Class,
     config::Config,
     export::{Format, Scrape},
     recording::Reader,
@@ -41,6 +42,22 @@ fn provoked_hazards_raise_their_alerts() {
     insta::assert_snapshot!("hazards", format!("{alerts}{finish}\n"));
     let totals: Vec<&str> = metrics.lines().filter(|line| line.starts_with("mmscope_hazards_total{")).collect();
     insta::assert_snapshot!("hazards-totals", totals.join("\n"));
+}
+
+/// What a workload cannot raise here: writes that are lost on no kernel of today, and what is told of the host.
+const NOT_RAISED: [Class; 3] = [Class::StaleWriteOverlap, Class::VersionExposed, Class::Blind];
+
+#[test]
+fn every_class_that_a_workload_can_raise_is_recorded() {
+    let (recording, config) = hazards();
+    let Replayed { alerts, .. } = replay(&recording, &config);
+    for class in Class::all() {
+        let raised = class.severities().iter().any(|severity| {
+            let told = format!(" {}: {} of ", severity.name(), class.name());
+            alerts.contains(&told)
+        });
+        assert_eq!(raised, !NOT_RAISED.contains(&class), "{}:\n{alerts}", class.name());
+    }
 }
 
 #[test]

@@ -61,14 +61,15 @@ const HAZARDS: Recording = Recording {
     work: r#"
 mmload lock-hold --name convoy --writers 2 --readers 2 --ops 10 --pages 8192
 mmload uffd-overlap --name overlap --case first-pages --rounds 20
-mmload uffd-overlap --name disjoint --case disjoint --rounds 10
+mmload uffd-overlap --name disjoint --case disjoint --rounds 20 --pages 16384
+mmload uffd-overlap --name nested --case two-ranges --rounds 100 --pages 4096
+mmload uffd-overlap --name cycle --case cycle --rounds 60 --pages 32768
+mmload uffd-overlap --name refault --case handler --rounds 10 --pages 4096
 mmload uffd-errors --name errors --eexist 2000 --enoent 2000
 mmload uffd-missing --name slow --faults 20 --delay-us 200000
-mmload uffd-wp --name refault --faults 500
 mmload uffd-missing --name stuck --faults 1 --delay-us 3000000
 mmload flip --name flip --threads 2 --cycles 3000
-mmload munmap --name nested --threads 4 --cycles 1500 --pages 4
-mmload mprotect --name cycle --cycles 3000
+mmload munmap --name munmap --threads 4 --cycles 500 --pages 4
 mmload clear-refs --name soft --cycles 50 --pages 512
 mmload pageout --name pageout --cycles 4 --pages 512
 sleep 5
