@@ -26,9 +26,10 @@ pub(crate) struct DashboardsArgs {
     /// Write below this folder instead of the checkout
     #[arg(long, value_name = "FOLDER", conflicts_with = "check")]
     to: Option<PathBuf>,
-    /// What the addresses of the alerts' runbooks begin with: where you serve docs/runbooks
-    #[arg(long, value_name = "ADDRESS", default_value = rules::RUNBOOKS, requires = "to")]
-    runbooks: String,
+    /// What the addresses of the alerts' runbooks begin with: where you serve docs/runbooks [default: that folder of the repository
+    /// which Cargo.toml names, or its path alone]
+    #[arg(long, visible_alias = "runbook-base", value_name = "ADDRESS", requires = "to")]
+    runbooks: Option<String>,
 }
 
 /// Runs it.
@@ -39,7 +40,8 @@ pub(crate) fn main(args: &DashboardsArgs) -> Result<ExitCode> {
         println!("dashboards: the committed files are what would be written");
         return Ok(ExitCode::SUCCESS);
     }
-    for (file, text) in files(&args.runbooks)? {
+    let runbooks = args.runbooks.clone().unwrap_or_else(rules::runbook_base);
+    for (file, text) in files(&runbooks)? {
         let path = args.to.as_deref().unwrap_or(paths::root()).join(&file);
         if fs::read_to_string(&path).is_ok_and(|old| old == text) {
             continue;
@@ -64,7 +66,7 @@ pub(crate) fn check() -> Result<()> {
     let catalogue = Catalogue::read()?;
     let files = grafana::files(&catalogue)?;
     let mut breaches = strangers(&files)?;
-    for (file, text) in files.iter().chain(&rules::files(rules::RUNBOOKS)?) {
+    for (file, text) in files.iter().chain(&rules::files(&rules::runbook_base())?) {
         let found = fs::read_to_string(paths::root().join(file)).unwrap_or_default();
         if found != *text {
             breaches.push(format!("{} is not what `cargo xtask dashboards` writes", file.display()));

@@ -17,7 +17,8 @@ pub struct Notify {
     pub instance: Option<String>,
     /// Where people reach mmscope's pages; none: by the host's name and that port.
     pub external_url: Option<Url>,
-    /// Page about a class; `{class}` stands for its name.
+    /// Page about an alert; `{class}` stands for its class's name, `{alert}` for that of the rules' alert on it. None: the runbooks
+    /// of the repository.
     pub runbook_url: Option<String>,
     /// The systemd journal.
     pub journal: Journal,
@@ -296,7 +297,8 @@ impl Notify {
         if let Some(page) = &self.runbook_url {
             // It is opened by people, who may want a section.
             let (page, _) = page.split_once('#').unwrap_or((page, ""));
-            Url::parse(&page.replace("{class}", "class")).map_err(|error| format!("notify.runbook_url: {error}"))?;
+            Url::parse(&page.replace("{class}", "class").replace("{alert}", "alert"))
+                .map_err(|error| format!("notify.runbook_url: {error}"))?;
         }
         if self.instance.as_ref().is_some_and(String::is_empty) {
             return Err("notify.instance: it is empty".to_owned());
@@ -392,7 +394,7 @@ mod tests {
     #[test]
     fn sinks_are_read() {
         let notify = parse(
-            "[notify]\nrunbook_url = \"https://wiki/mm#{class}\"\n\
+            "[notify]\nrunbook_url = \"https://wiki/{alert}.md#{class}\"\n\
              [[notify.webhook]]\nname = \"ops\"\nurl = \"http://ops:80/hook?a=b\"\ncool_down = \"1h\"\n\
              http = { bearer_token_file = \"/token\", timeout = \"2s\" }\n\
              [[notify.webhook]]\nname = \"chat\"\nurl_file = \"/url\"\nseverity = \"critical\"\n\

@@ -54,8 +54,9 @@ impl Form {
         labels.extend(own.map(|(name, value)| (name, value.to_owned())));
 
         let summary = format!("{} of {}", key.class.name(), notice.whom(&self.origin.instance));
-        let mut annotations = BTreeMap::from([("summary", summary), ("description", notice.text.clone())]);
-        annotations.extend(self.origin.runbook(key.class).map(|page| ("runbook_url", page)));
+        let runbook = self.origin.runbook_of(key);
+        let mut annotations =
+            BTreeMap::from([("summary", summary), ("description", notice.text.clone()), ("runbook_url", runbook)]);
         annotations.extend(notice.evidence.first().map(|first| ("evidence", evidence(first))));
         Alert {
             labels,

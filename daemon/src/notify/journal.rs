@@ -79,14 +79,14 @@ fn entry(origin: &Origin, told: &Told) -> Vec<u8> {
     add("MMSCOPE_STATE", notice.state());
     add("MMSCOPE_STARTS_AT", &rfc3339(notice.starts));
     let ends = notice.ends.map(rfc3339);
-    let runbook = origin.runbook(notice.key.class);
+    let runbook = origin.runbook_of(&notice.key);
     let about = Some(notice.key.about).filter(|about| !about.is_empty());
     for (name, value) in [
         ("COMM", notice.comm()),
         ("CGROUP", notice.cgroup()),
         ("MMSCOPE_ABOUT", about),
         ("MMSCOPE_ENDS_AT", ends.as_deref()),
-        ("MMSCOPE_RUNBOOK_URL", runbook.as_deref()),
+        ("MMSCOPE_RUNBOOK_URL", Some(&*runbook)),
     ] {
         if let Some(value) = value {
             add(name, value);

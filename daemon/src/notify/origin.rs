@@ -2,7 +2,31 @@
 
 use std::time::SystemTime;
 
-use crate::{anomaly::Class, config};
+use super::notice::Key;
+use crate::{
+    anomaly::{Class, Severity},
+    config,
+};
+
+/// Pages about alerts where the configuration names none: the runbooks of the repository that the package names, or else their path
+/// in the checkout. The alerts of dashboards/rules begin with the same.
+fn runbooks(repository: &str) -> String {
+    let runbooks = "docs/runbooks/{alert}.md";
+    if repository.is_empty() {
+        return runbooks.to_owned();
+    }
+    format!("{}/blob/HEAD/{runbooks}", repository.trim_end_matches('/'))
+}
+
+/// The alert of dashboards/rules that stands on a class: its runbook is about this one too.
+fn alert(class: Class, severity: Severity) -> String {
+    match (class, severity) {
+        (Class::StaleWriteOverlap, Severity::Critical) => "MmscopeStaleWriteExposed".to_owned(),
+        (Class::StaleWriteOverlap, _) => "MmscopeStaleWriteSoftDirty".to_owned(),
+        (Class::Blind, Severity::Warning) => "MmscopeLosing".to_owned(),
+        (class, _) => format!("Mmscope{class:?}"),
+    }
+}
 
 /// Who tells.
 #[derive(Clone, Debug)]
@@ -11,7 +35,7 @@ pub(super) struct Origin {
     pub(super) instance: String,
     /// Where mmscope's pages are.
     pub(super) url: String,
-    runbook: Option<String>,
+    runbook: String,
 }
 
 impl Origin {
@@ -21,13 +45,18 @@ impl Origin {
         Self {
             instance: config.instance.clone().unwrap_or_else(|| format!("{host}:{port}")),
             url: config.external_url.as_ref().map_or_else(|| format!("http://{host}:{port}/"), ToString::to_string),
-            runbook: config.runbook_url.clone(),
+            runbook: config.runbook_url.clone().unwrap_or_else(|| runbooks(env!("CARGO_PKG_REPOSITORY"))),
         }
     }
 
-    /// The page about a class, if there is one.
-    pub(super) fn runbook(&self, class: Class) -> Option<String> {
-        self.runbook.as_ref().map(|page| page.replace("{class}", class.name()))
+    /// The page about an alert.
+    pub(super) fn runbook(&self, class: Class, severity: Severity) -> String {
+        self.runbook.replace("{class}", class.name()).replace("{alert}", &alert(class, severity))
+    }
+
+    /// The same, of a key.
+    pub(super) fn runbook_of(&self, key: &Key) -> String {
+        self.runbook(key.class, key.severity)
     }
 }
 
@@ -46,15 +75,35 @@ mod tests {
         let config = config::Notify::default();
         let origin = Origin::new(&config, "db1", "[::1]:10942");
         assert_eq!((&*origin.instance, &*origin.url), ("db1:10942", "http://db1:10942/"));
-        assert_eq!(origin.runbook(Class::Blind), None);
+        assert_eq!(origin.runbook(Class::Blind, Severity::Info), "docs/runbooks/MmscopeBlind.md");
         let config = config::Notify {
             instance: Some("x".to_owned()),
             external_url: Some(config::Url::parse("https://mm/db1").unwrap()),
-            runbook_url: Some("https://wiki/{class}#{class}".to_owned()),
+            runbook_url: Some("https://wiki/{class}#{alert}".to_owned()),
             ..config
         };
         let origin = Origin::new(&config, "db1", ":1");
         assert_eq!((&*origin.instance, &*origin.url), ("x", "https://mm/db1"));
-        assert_eq!(origin.runbook(Class::Blind).unwrap(), "https://wiki/blind#blind");
+        assert_eq!(origin.runbook(Class::Blind, Severity::Warning), "https://wiki/blind#MmscopeLosing");
+    }
+
+    #[test]
+    fn every_alert_has_its_runbook() {
+        let origin = Origin::new(&config::Notify::default(), "db1", ":1");
+        for class in Class::all() {
+            for &severity in class.severities() {
+                let page = origin.runbook(class, severity);
+                let there = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&page);
+                assert!(there.is_file(), "there is no {page}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_repository_is_where_the_runbooks_are() {
+        assert_eq!(
+            runbooks("https://forge.example/mm/mmscope/"),
+            "https://forge.example/mm/mmscope/blob/HEAD/docs/runbooks/{alert}.md"
+        );
     }
 }

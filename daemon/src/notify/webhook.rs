@@ -9,6 +9,7 @@ use super::{
     origin::{Origin, rfc3339},
     outbox::{Message, Told},
 };
+use crate::anomaly::Severity;
 
 /// The form of the body: told with each, so that a receiver can tell a later one.
 const VERSION: &str = "1";
@@ -25,8 +26,7 @@ struct Body<'a> {
     severity: &'static str,
     raised: usize,
     cleared: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runbook_url: Option<String>,
+    runbook_url: String,
     alerts: Vec<Alert<'a>>,
 }
 
@@ -72,17 +72,17 @@ impl<'a> Alert<'a> {
 /// The body of a message.
 pub(super) fn body(origin: &Origin, message: &Message) -> serde_json::Result<Vec<u8>> {
     let raised = message.told.iter().filter(|told| told.notice.is_raised()).count();
-    let severity = message.told.iter().map(|told| told.notice.key.severity).max();
+    let severity = message.told.iter().map(|told| told.notice.key.severity).max().unwrap_or(Severity::Info);
     serde_json::to_vec(&Body {
         version: VERSION,
         text: summary(origin, message, raised),
         instance: &origin.instance,
         external_url: &origin.url,
         class: message.class.name(),
-        severity: severity.map_or("", |severity| severity.name()),
+        severity: severity.name(),
         raised,
         cleared: message.told.len() - raised,
-        runbook_url: origin.runbook(message.class),
+        runbook_url: origin.runbook(message.class, severity),
         alerts: message.told.iter().map(Alert::of).collect(),
     })
 }

@@ -14,8 +14,21 @@ mod recording;
 mod tests;
 pub(crate) mod time;
 
-/// What the addresses of runbooks begin with in the committed files: the checkout itself.
-pub(crate) const RUNBOOKS: &str = "docs/runbooks/";
+/// The folder of runbooks, from the checkout's root.
+const RUNBOOKS: &str = "docs/runbooks/";
+
+/// What the addresses of runbooks begin with in the committed files: that folder in the repository which the package names, as GitHub
+/// and GitLab show it; the path alone if it names none. The daemon's default (`daemon/src/notify/origin.rs`) begins with the same.
+pub(crate) fn runbook_base() -> String {
+    base(env!("CARGO_PKG_REPOSITORY"))
+}
+
+fn base(repository: &str) -> String {
+    if repository.is_empty() {
+        return RUNBOOKS.to_owned();
+    }
+    format!("{}/blob/HEAD/{RUNBOOKS}", repository.trim_end_matches('/'))
+}
 
 /// The `job` label that Prometheus gives mmscope's targets.
 pub(crate) const JOB: &str = "mmscope";

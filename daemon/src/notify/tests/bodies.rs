@@ -21,7 +21,8 @@ fn page() -> String {
 }
 
 fn origin() -> Origin {
-    let config = Notify { runbook_url: Some("https://wiki.example/mmscope#{class}".to_owned()), ..Notify::default() };
+    let config =
+        Notify { runbook_url: Some("https://wiki.example/runbooks/{alert}.md".to_owned()), ..Notify::default() };
     Origin::new(&config, "db1", "0.0.0.0:10942")
 }
 

@@ -7,7 +7,7 @@ use promql_parser::label::Labels;
 use promql_parser::parser::{self, Expr, LabelModifier, VectorSelector};
 
 use super::alerts::{Alert, CLASSES, ITSELF, When};
-use super::{RUNBOOKS, Scale, alerting, recording};
+use super::{RUNBOOKS, Scale, alerting, base, recording};
 use crate::catalogue::Catalogue;
 use crate::paths;
 
@@ -172,6 +172,21 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
             assert!(page.contains(part), "docs/runbooks/{}.md has no {part:?}", alert.name);
         }
     }
+}
+
+/// An alert leads to the same page whoever tells it: the package that the rules are made by and the daemon's name one repository.
+#[test]
+fn runbooks_are_where_the_daemon_says_they_are() {
+    let forge = "https://forge.example/mm/mmscope";
+    assert_eq!(base(&format!("{forge}/")), format!("{forge}/blob/HEAD/docs/runbooks/"));
+    let page = read("docs/notify.md");
+    let default = format!("| `runbook_url` | {}{{alert}}.md |", base(""));
+    assert!(page.contains(&default), "docs/notify.md has no {default}");
+    let of = |manifest: &str| {
+        let text = read(manifest);
+        text.lines().find(|line| line.starts_with("repository")).map(str::to_owned)
+    };
+    assert_eq!(of("xtask/Cargo.toml"), of("daemon/Cargo.toml"));
 }
 
 /// promtool runs the tests; this sees to it that there are some.
