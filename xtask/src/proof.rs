@@ -1,7 +1,8 @@
 //! The way of an anomaly, from a program in a guest to Alertmanager and back: mmscope watches provoked hazards in a guest, real
 //! Prometheus servers scrape it and evaluate the committed rules in a shorter time scale, and each alert is followed until it
-//! is resolved. Then every recording rule and every query of the dashboards is asked of these servers. A table of contents: the
-//! guest, its loads, the servers, the following and the page have files of their own.
+//! is resolved. The daemon tells an Alertmanager and a webhook by itself too, and these are followed in the same way. Then every
+//! recording rule and every query of the dashboards is asked of these servers. A table of contents: the guest, its loads, the
+//! servers, the receivers, the following and the page have files of their own.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use self::direct::Direct;
 use self::follow::Follower;
 use self::servers::Prepared;
 use self::stage::Stage;
@@ -20,27 +22,35 @@ use crate::setup::{self, GuestTools, Wants};
 use crate::{dist, kernels};
 
 mod api;
+mod direct;
 mod exposed;
+mod figures;
 mod files;
 mod follow;
 mod guest;
+mod hears;
 mod loads;
+mod outage;
+mod own;
 mod page;
 mod queries;
 mod record;
 mod servers;
 mod stage;
 mod steps;
+mod unfixed;
 
 /// How much faster than real the rules run: five minutes are ten seconds.
 const SCALE: Scale = Scale::faster(30);
+/// What the addresses of runbooks begin with, in the rules and in the daemon's configuration.
+const RUNBOOKS: &str = "http://runbooks.example/";
 /// Between two scrapes, and two evaluations.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// `cargo xtask proof`.
 ///
-/// The exit code is 1 if an alert that should have fired did not, did not reach an Alertmanager or was not resolved, or if a query
-/// failed or found nothing. Prometheus and Alertmanager are Debian's, unpacked into the cache: those of Debian 12, and those of the
+/// The exit code is 1 if an alert that should have fired did not, did not reach an Alertmanager or was not resolved, by Prometheus or
+/// by the daemon's own sinks, if one was lost while Alertmanagers were down, or if a query failed or found nothing. Prometheus and Alertmanager are Debian's, unpacked into the cache: those of Debian 12, and those of the
 /// release to come (Prometheus 3), side by side.
 #[derive(Args)]
 pub(crate) struct ProofArgs {
@@ -86,6 +96,8 @@ pub(crate) struct Outcome {
     pub(crate) kernel: String,
     /// Each alert's way, in each server.
     pub(crate) ways: Vec<follow::Way>,
+    /// What became of alerts while Alertmanagers were down; not in the short form.
+    pub(crate) outage: Option<outage::Outage>,
     /// Queries asked of each server, and of these recording rules.
     pub(crate) queries: queries::Asked,
     /// What was wrong.
@@ -94,7 +106,8 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn table(&self) -> String {
-        page::table(self)
+        let outage = self.outage.as_ref().map(|outage| format!("\n{}", page::outage(outage)));
+        page::table(self) + &outage.unwrap_or_default()
     }
 
     fn sum(&self) -> String {
@@ -127,11 +140,11 @@ fn prove(args: &ProofArgs, releases: &[Release], guests: &GuestTools, binaries: 
     let prepared = releases.iter().map(|&release| Prepared::new(release, &folder)).collect::<Result<Vec<_>>>()?;
     let stage = Stage::start(&folder, &guests.busybox)?;
     let steps = steps::of(args.short);
-    let alertmanager = prepared.first().map_or(0, Prepared::alertmanager);
-    let guest = guest::guest(kernel, binaries, &stage, alertmanager, &steps, &folder)?;
+    let mut direct = Direct::start(releases[0], &folder)?;
+    let guest = guest::guest(kernel, binaries, &stage, direct.ports(), &steps, &folder)?;
     let (seen, ended) = thread::scope(|scope| {
         let thread = scope.spawn(|| guest.run(guests));
-        let seen = watch(args, prepared, &stage, &steps, &|| thread.is_finished());
+        let seen = watch(args, prepared, &mut direct, &stage, &steps, &|| thread.is_finished());
         // Whatever became of us, the guest ends.
         let said = stage.say("end");
         let ended = thread.join().map_err(|_| anyhow::anyhow!("the guest's thread panicked"));
@@ -143,6 +156,14 @@ fn prove(args: &ProofArgs, releases: &[Release], guests: &GuestTools, binaries: 
     outcome.kernel = release;
     outcome.problems.extend(ended.problem());
     outcome.problems.extend(guest::problems(&ended.output));
+    if !args.short
+        && let Some((own, problems)) = unfixed::run(&direct, guests, binaries, &folder)?
+    {
+        outcome.problems.extend(problems);
+        outcome.problems.append(&mut direct.memory.look().problems);
+        let way = outcome.ways.iter_mut().find(|way| way.key.0 == unfixed::ALERT);
+        way.context("nobody followed the alert on lost stores")?.own = Some(own);
+    }
     Ok(outcome)
 }
 
@@ -150,18 +171,20 @@ fn prove(args: &ProofArgs, releases: &[Release], guests: &GuestTools, binaries: 
 fn watch(
     args: &ProofArgs,
     prepared: Vec<Prepared>,
+    direct: &mut Direct,
     stage: &Stage,
     steps: &[steps::Step],
     has_ended: &dyn Fn() -> bool,
 ) -> Result<Outcome> {
     stage.wait_for_guest(has_ended)?;
     let servers = prepared.into_iter().map(|prepared| prepared.start(stage)).collect::<Result<Vec<_>>>()?;
-    let mut follower = Follower::new(&servers);
-    let mut problems = steps::run(steps, stage, &mut follower, args.short, has_ended)?;
+    let mut follower = Follower::new(&servers, direct);
+    let (mut problems, outage) = steps::run(steps, stage, &mut follower, args.short, has_ended)?;
     let queries = queries::ask_all(&servers, args.short)?;
     problems.extend(queries.problems.iter().cloned());
     let versions = servers.iter().map(|server| server.prometheus.version()).collect::<Result<Vec<_>>>()?;
     let ways = follower.into_ways();
     problems.extend(ways.iter().filter_map(follow::Way::problem));
-    Ok(Outcome { versions, kernel: String::new(), ways, queries, problems })
+    problems.append(&mut direct.memory.look().problems);
+    Ok(Outcome { versions, kernel: String::new(), ways, outage, queries, problems })
 }

@@ -63,12 +63,23 @@ pub(crate) fn main(args: &UnfixedKernelArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// One of the images, if it is in the cache.
+pub(crate) fn cached(form: Form) -> Result<Option<PathBuf>> {
+    let version = Index::open()?.version(PACKAGE)?;
+    let folder = folder(&paths::cache()?.join("unfixed-kernel"), &version);
+    Ok(folder.is_dir().then(|| folder.join(release(&version, form))))
+}
+
+fn folder(all: &Path, version: &str) -> PathBuf {
+    all.join(format!("{version}_{:016x}", recipe()))
+}
+
 /// One of the images, found in the cache or built.
 pub(crate) fn image(form: Form) -> Result<PathBuf> {
     let index = Index::open()?;
     let version = index.version(PACKAGE)?;
     let all = paths::cache()?.join("unfixed-kernel");
-    let folder = all.join(format!("{version}_{:016x}", recipe()));
+    let folder = folder(&all, &version);
     if !folder.is_dir() {
         setup::packages(PACKAGES)?;
         fs::create_dir_all(&all).with_context(|| format!("create {}", all.display()))?;

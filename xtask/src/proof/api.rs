@@ -27,15 +27,23 @@ pub(super) type Words = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 struct Alert {
-    labels: Words,
-    #[serde(default)]
-    annotations: Words,
+    #[serde(flatten)]
+    arrived: Arrived,
     #[serde(default)]
     state: Option<String>,
 }
 
-impl Alert {
-    fn key(&self) -> Key {
+/// An alert with all its words.
+#[derive(Debug, Deserialize)]
+pub(super) struct Arrived {
+    pub(super) labels: Words,
+    #[serde(default)]
+    pub(super) annotations: Words,
+}
+
+impl Arrived {
+    /// Its name and instance.
+    pub(super) fn key(&self) -> Key {
         let label = |name: &str| self.labels.get(name).cloned().unwrap_or_default();
         (label("alertname"), label("instance"))
     }
@@ -54,7 +62,11 @@ impl Prometheus {
     pub(super) fn firing(&self) -> Result<Vec<Key>> {
         let data = self.data(&get(&format!("{}/api/v1/alerts", self.0))?)?;
         let alerts: Vec<Alert> = serde_json::from_value(data["alerts"].clone()).context("read Prometheus' alerts")?;
-        Ok(alerts.iter().filter(|alert| alert.state.as_deref() == Some("firing")).map(Alert::key).collect())
+        Ok(alerts
+            .iter()
+            .filter(|alert| alert.state.as_deref() == Some("firing"))
+            .map(|alert| alert.arrived.key())
+            .collect())
     }
 
     /// Its version.
@@ -106,11 +118,9 @@ impl Alertmanager {
         get(&format!("{}/-/ready", self.0)).is_ok_and(|text| text.contains("OK"))
     }
 
-    /// The alerts that it has, with their annotations. It forgets one that is resolved.
-    pub(super) fn received(&self) -> Result<Vec<(Key, Words)>> {
+    /// The alerts that it has. It forgets one that is resolved.
+    pub(super) fn received(&self) -> Result<Vec<Arrived>> {
         let text = get(&format!("{}/api/v2/alerts", self.0))?;
-        let alerts: Vec<Alert> =
-            serde_json::from_str(&text).with_context(|| format!("Alertmanager answered {text:.200}"))?;
-        Ok(alerts.into_iter().map(|alert| (alert.key(), alert.annotations)).collect())
+        serde_json::from_str(&text).with_context(|| format!("Alertmanager answered {text:.200}"))
     }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::{INTERVAL, SCALE};
-use crate::dashboards::rules::{self, JOB, RUNBOOKS};
+use super::{INTERVAL, RUNBOOKS, SCALE};
+use crate::dashboards::rules::{self, JOB};
 use crate::paths;
 
 /// An empty folder.

@@ -1,11 +1,16 @@
-//! Each alert's way: firing in Prometheus, received by Alertmanager, resolved in both after its cause has ended.
+//! Each alert's way: firing in Prometheus, received by Alertmanager, resolved in both after its cause has ended; and beside it, by
+//! the daemon's own sinks.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::api::{Key, Words};
+use super::RUNBOOKS;
+use super::api::{Arrived, Key, Words};
+use super::direct::Direct;
+use super::hears::Event;
+use super::own::Own;
 use super::servers::{self, Server};
 
 /// Between two looks.
@@ -36,6 +41,8 @@ pub(crate) struct Way {
     ended: Option<Instant>,
     /// In each server.
     pub(super) steps: Vec<Steps>,
+    /// By the daemon's own sinks, where the daemon tells it.
+    pub(super) own: Option<Own>,
     /// What is wrong with what arrived.
     complaint: Option<String>,
 }
@@ -43,10 +50,11 @@ pub(crate) struct Way {
 impl Way {
     fn is_received(&self) -> bool {
         self.steps.iter().all(|steps| steps.fired.is_some() && steps.received.is_some())
+            && self.own.as_ref().is_none_or(Own::is_received)
     }
 
     fn is_resolved(&self) -> bool {
-        self.steps.iter().all(|steps| steps.resolved.is_some())
+        self.steps.iter().all(|steps| steps.resolved.is_some()) && self.own.as_ref().is_none_or(Own::is_resolved)
     }
 
     /// Whether it came all the way, in each server, in good order.
@@ -59,6 +67,8 @@ impl Way {
         let (name, instance) = &self.key;
         let what = if let Some(complaint) = &self.complaint {
             complaint.clone()
+        } else if let Some(problem) = self.own.as_ref().and_then(Own::problem) {
+            return Some(format!("{name} of {instance:?}: {problem}"));
         } else if !self.is_received() {
             let fired = self.steps.iter().filter(|steps| steps.fired.is_some()).count();
             format!("fired in {fired} of {} servers, and was not received everywhere", self.steps.len())
@@ -89,6 +99,13 @@ impl Way {
             steps.resolved.get_or_insert(ended.elapsed());
         }
     }
+
+    fn look_own(&mut self, arrived: &[Arrived], heard: &[Event]) {
+        let Some(own) = &mut self.own else { return };
+        let runbook = format!("{RUNBOOKS}{}.md", self.key.0);
+        let wrong = own.look(self.begun, self.ended, arrived, heard, &runbook);
+        self.complaint = self.complaint.take().or(wrong);
+    }
 }
 
 /// What is wrong with an alert's annotations: a template that failed is text, and no error of anybody's.
@@ -102,22 +119,24 @@ fn complaint(annotations: &Words) -> Option<String> {
     None
 }
 
-/// Looks at all servers, and remembers.
+/// Looks at all servers and at what the daemon itself told, and remembers.
 pub(super) struct Follower<'a> {
     servers: &'a [Server],
+    pub(super) direct: &'a mut Direct,
     ways: Vec<Way>,
 }
 
 impl<'a> Follower<'a> {
-    pub(super) fn new(servers: &'a [Server]) -> Self {
-        Self { servers, ways: Vec::new() }
+    pub(super) fn new(servers: &'a [Server], direct: &'a mut Direct) -> Self {
+        Self { servers, direct, ways: Vec::new() }
     }
 
-    /// From now on there is a cause for this alert.
-    pub(super) fn begin(&mut self, alert: &str, instance: &str, by: &str) {
+    /// From now on there is a cause for this alert; with `own` the daemon shall tell it by itself too.
+    pub(super) fn begin(&mut self, alert: &str, instance: &str, by: &str, own: Option<Own>) {
         self.ways.push(Way {
             key: (alert.to_owned(), instance.to_owned()),
             by: by.to_owned(),
+            own,
             begun: Instant::now(),
             ended: None,
             steps: vec![Steps::default(); self.servers.len()],
@@ -211,13 +230,19 @@ impl<'a> Follower<'a> {
         let mut seen = Vec::new();
         for (n, server) in self.servers.iter().enumerate() {
             let firing = server.prometheus.firing()?;
-            let arrived: BTreeMap<Key, Words> = server.alertmanager.received()?.into_iter().collect();
+            let received = server.alertmanager.received()?;
+            let arrived: BTreeMap<Key, Words> =
+                received.into_iter().map(|alert| (alert.key(), alert.annotations)).collect();
             for way in &mut self.ways {
                 way.look(n, firing.contains(&way.key), arrived.get(&way.key));
             }
             seen.extend(firing);
             seen.extend(arrived.into_keys());
         }
+        let arrived = self.direct.lone.api.received()?;
+        let heard = self.direct.memory.look();
+        self.ways.iter_mut().for_each(|way| way.look_own(&arrived, &heard.events));
+        seen.extend(arrived.iter().map(Arrived::key));
         Ok(seen)
     }
 
@@ -243,6 +268,7 @@ mod tests {
             begun: Instant::now(),
             ended: None,
             steps: vec![Steps::default(); 2],
+            own: None,
             complaint: None,
         };
         way.look(0, true, None);

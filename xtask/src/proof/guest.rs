@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::direct::Ports;
 use super::stage::Stage;
 use super::steps::{Doing, Step};
-use super::{files, loads};
+use super::{RUNBOOKS, files, loads};
 use crate::initramfs::GuestFile;
 use crate::kernels::Kernel;
 use crate::vm::{Guest, in_bin};
 
 /// The whole proof takes less than half of it.
-const TIMEOUT: Duration = Duration::from_secs(1500);
+const TIMEOUT: Duration = Duration::from_secs(2700);
 
 /// A line that begins so is the script's own.
 const PROBLEM: &str = "@@@ problem ";
@@ -23,7 +24,7 @@ pub(super) fn guest(
     kernel: Kernel,
     binaries: &[PathBuf; 2],
     stage: &Stage,
-    alertmanager: u16,
+    direct: Ports,
     steps: &[Step],
     folder: &Path,
 ) -> Result<Guest> {
@@ -36,8 +37,14 @@ pub(super) fn guest(
     ];
     for (name, text) in made {
         let host = folder.join("guest").join(name);
-        let ports = [("@STAGE@", stage.port()), ("@ALERTMANAGER@", alertmanager)];
-        let text = ports.iter().fold(text.to_owned(), |text, (name, port)| text.replace(name, &port.to_string()));
+        let ports = [
+            ("@STAGE@", stage.port()),
+            ("@ALERTMANAGER@", direct.alertmanager),
+            ("@WEBHOOK@", direct.webhook),
+            ("@REMEMBERING@", direct.remembering),
+        ];
+        let text = text.replace("@OWN_SINKS@", loads::OWN_SINKS).replace("@RUNBOOKS@", RUNBOOKS);
+        let text = ports.iter().fold(text, |text, (name, port)| text.replace(name, &port.to_string()));
         files::write(&host, &text)?;
         contents.push(GuestFile { host, guest: format!("/{name}") });
     }
@@ -94,6 +101,8 @@ stop() {
     code=$?
     [ "$code" = 0 ] || problem "mmscope ended with exit code $code"
 }
+# told LINE: whether it is in the daemon's metrics.
+told() { /bin/busybox wget -q -O - http://127.0.0.1:10942/metrics 2>/dev/null | grep -q -F -x "$1"; }
 # load STEP NAME ARGS: again and again until the step is over.
 load() {
     step=$1
@@ -105,7 +114,8 @@ load() {
         sleep 5
     done
 }
-mkswap /dev/ram0 >/dev/null && swapon /dev/ram0 || problem "no swap"
+# Not on a kernel without that disk.
+if [ -b /dev/ram0 ]; then mkswap /dev/ram0 >/dev/null && swapon /dev/ram0 || problem "no swap"; fi
 # Runs of programs and their time are in a scrape then.
 echo 1 >/proc/sys/kernel/bpf_stats_enabled
 start /config.toml

@@ -44,7 +44,26 @@ pub(super) const FOURTH: &[Load] = &[
     load("flip", "MmscopeProtectionFlipFlop", "flip --threads 2 --cycles 1000"),
 ];
 
-/// Of a daemon that sees all, and tells an Alertmanager by itself too.
+/// On a kernel that loses stores.
+pub(super) const UNFIXED: &[Load] = &[load("race", "MmscopeStaleWriteExposed", "uffd-race --rounds 300")];
+
+/// Whom the daemon tells by itself. The webhook hears of each change at once: nothing is gathered for long or held back.
+pub(super) const OWN_SINKS: &str = r#"[notify]
+instance = "guest"
+runbook_url = "@RUNBOOKS@{alert}.md"
+[[notify.alertmanager]]
+name = "own"
+urls = ["http://10.0.2.2:@ALERTMANAGER@"]
+resend = "10s"
+[[notify.webhook]]
+name = "webhook"
+url = "http://10.0.2.2:@WEBHOOK@/webhook"
+group_wait = "1s"
+cool_down = "0s"
+"#;
+
+/// Of a daemon that sees all. Two more sinks remember for the step in which Alertmanagers are down: one like `own`, and one with
+/// room for two alerts that were cleared.
 pub(super) const CONFIG: &str = r#"tick = "500ms"
 # There are looks at what it costs, and nothing is given up for it.
 overhead_budget = "100%"
@@ -73,11 +92,15 @@ shootdown_straggler_duration = "1ms"
 reclaim_stale_duration = "1ms"
 # There are baselines, and nothing is that far above its own.
 baseline_factor = 1000000
-[notify]
-instance = "direct"
+@OWN_SINKS@[[notify.alertmanager]]
+name = "named"
+urls = ["http://10.0.2.2:@REMEMBERING@/named"]
+resend = "10s"
 [[notify.alertmanager]]
-name = "alertmanager"
-urls = ["http://10.0.2.2:@ALERTMANAGER@"]
+name = "narrow"
+urls = ["http://10.0.2.2:@REMEMBERING@/narrow"]
+resend = "10s"
+queue = 2
 "#;
 
 /// Of one that records single events from a microsecond on and looks too seldom to fetch them all.
@@ -90,7 +113,7 @@ wait = "1us"
 [anomaly]
 raise_looks = 1
 clear_after = "5s"
-"#;
+@OWN_SINKS@"#;
 
 /// Of one that has room for a single alert, and a receiver that does not take it.
 pub(super) const FEW_ALERTS_CONFIG: &str = r#"tick = "500ms"

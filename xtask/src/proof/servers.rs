@@ -1,4 +1,4 @@
-//! A Prometheus and its Alertmanager on loopback, for as long as the proof lasts.
+//! A Prometheus and its Alertmanager on loopback, for as long as the proof lasts; and an Alertmanager alone, that comes and goes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -49,29 +49,16 @@ impl Prepared {
         Ok(Self { programs: release.programs()?, folder: folder.join(name), ports: [free_port()?, free_port()?] })
     }
 
-    /// Where its Alertmanager will be.
-    pub(super) fn alertmanager(&self) -> u16 {
-        self.ports[1]
-    }
-
     /// Starts both, and waits until they are ready.
     pub(super) fn start(self, stage: &Stage) -> Result<Server> {
         let Self { programs, folder, ports } = self;
-        let listen = ports.map(|port| format!("--web.listen-address=127.0.0.1:{port}"));
-        let data = |name: &str| folder.join(name).display().to_string();
         let mut prometheus = sh::dying_with_us(&programs.prometheus);
         prometheus
             .arg(format!("--config.file={}", files::prometheus(&folder, stage.targets_file(), ports[1])?.display()))
-            .arg(format!("--storage.tsdb.path={}", data("series")))
-            .args([&listen[0], "--rules.alert.resend-delay=10s"]);
-        let mut alertmanager = programs.alertmanager();
-        alertmanager
-            .arg(format!("--config.file={}", files::alertmanager(&folder)?.display()))
-            .arg(format!("--storage.path={}", data("alerts")))
-            // Alone: it looks for no others.
-            .args([&listen[1], "--cluster.listen-address="]);
+            .arg(format!("--storage.tsdb.path={}", folder.join("series").display()))
+            .args([&format!("--web.listen-address=127.0.0.1:{}", ports[0]), "--rules.alert.resend-delay=10s"]);
         let processes = [
-            start(&mut alertmanager, &folder.join("alertmanager.log"))?,
+            start_alertmanager(&programs, &folder, ports[1])?,
             start(&mut prometheus, &folder.join("prometheus.log"))?,
         ];
         let server = Server {
@@ -80,15 +67,66 @@ impl Prepared {
             since: now(),
             _processes: processes,
         };
-        let begun = Instant::now();
-        while !(server.prometheus.is_ready() && server.alertmanager.is_ready()) {
-            if begun.elapsed() > PATIENCE {
-                bail!("Prometheus or Alertmanager did not become ready; their logs are in {}", folder.display());
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        wait_ready(&folder, || server.prometheus.is_ready() && server.alertmanager.is_ready())?;
         Ok(server)
     }
+}
+
+/// An Alertmanager that nobody but the daemon tells.
+pub(super) struct Lone {
+    programs: Programs,
+    folder: PathBuf,
+    port: u16,
+    /// Asked for what has arrived, while it runs.
+    pub(super) api: Alertmanager,
+    process: Option<Running>,
+}
+
+impl Lone {
+    /// Starts one of a release.
+    pub(super) fn start(release: Release, folder: &Path) -> Result<Self> {
+        let port = free_port()?;
+        let api = Alertmanager(format!("http://127.0.0.1:{port}"));
+        let mut lone = Self { programs: release.programs()?, folder: folder.join("own"), port, api, process: None };
+        lone.come_back()?;
+        Ok(lone)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it at once, as a crash does.
+    pub(super) fn crash(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it on its old port, and waits until it is ready.
+    pub(super) fn come_back(&mut self) -> Result<()> {
+        self.process = Some(start_alertmanager(&self.programs, &self.folder, self.port)?);
+        wait_ready(&self.folder, || self.api.is_ready())
+    }
+}
+
+fn wait_ready(folder: &Path, is_ready: impl Fn() -> bool) -> Result<()> {
+    let begun = Instant::now();
+    while !is_ready() {
+        if begun.elapsed() > PATIENCE {
+            bail!("Prometheus or Alertmanager did not become ready; their logs are in {}", folder.display());
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
+
+fn start_alertmanager(programs: &Programs, folder: &Path, port: u16) -> Result<Running> {
+    let mut alertmanager = programs.alertmanager();
+    alertmanager
+        .arg(format!("--config.file={}", files::alertmanager(folder)?.display()))
+        .arg(format!("--storage.path={}", folder.join("alerts").display()))
+        // Alone: it looks for no others.
+        .args([&format!("--web.listen-address=127.0.0.1:{port}"), "--cluster.listen-address="]);
+    start(&mut alertmanager, &folder.join("alertmanager.log"))
 }
 
 fn start(command: &mut Command, log: &Path) -> Result<Running> {

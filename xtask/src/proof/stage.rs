@@ -65,6 +65,11 @@ impl Stage {
         self.guest_port
     }
 
+    /// The metrics of the guest's mmscope.
+    pub(super) fn metrics(&self) -> Result<String> {
+        api::get(&format!("http://127.0.0.1:{}/metrics", self.guest_port))
+    }
+
     /// The file of targets that Prometheus follows.
     pub(super) fn targets_file(&self) -> &Path {
         &self.targets

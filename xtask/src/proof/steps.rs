@@ -8,6 +8,8 @@ use anyhow::Result;
 use super::exposed::{self, MADE, RECORDED};
 use super::follow::Follower;
 use super::loads::{self, Load};
+use super::outage::{self, Outage};
+use super::own::Own;
 use super::stage::{GUEST, Stage};
 
 /// For an alert to fire and arrive, and for one to be resolved: the longest wait of a rule in the proof's scale is half a minute, the
@@ -24,14 +26,29 @@ pub(super) struct Step {
     /// What the guest does.
     pub(super) doing: Doing,
     /// Alerts that it raises, and by what.
-    alerts: Vec<(&'static str, String)>,
+    causes: Vec<Cause>,
     /// Whether they are resolved so late that nobody waits for it at once.
     is_slow: bool,
 }
 
+/// What raises an alert.
+struct Cause {
+    alert: &'static str,
+    by: String,
+    /// Whom the daemon's own alert must be about; nobody in particular if it is about the host.
+    comm: Option<&'static str>,
+}
+
 impl Step {
+    /// Programs beside the daemon.
+    pub(super) fn of_loads(name: &'static str, loads: &'static [Load]) -> Self {
+        let cause =
+            |load: &Load| Cause { alert: load.alert, by: format!("`mmload {}`", load.args), comm: Some(load.name) };
+        Self { name, doing: Doing::Loads(loads), causes: loads.iter().map(cause).collect(), is_slow: false }
+    }
+
     fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.alerts.iter().map(|(alert, _)| *alert)
+        self.causes.iter().map(|cause| cause.alert)
     }
 }
 
@@ -43,14 +60,9 @@ pub(super) enum Doing {
     Shell(&'static str),
 }
 
-fn of_loads(name: &'static str, loads: &'static [Load]) -> Step {
-    let alerts = loads.iter().map(|load| (load.alert, format!("`mmload {}`", load.args))).collect();
-    Step { name, doing: Doing::Loads(loads), alerts, is_slow: false }
-}
-
 fn of_shell(name: &'static str, script: &'static str, is_slow: bool, alerts: &[(&'static str, &str)]) -> Step {
-    let alerts = alerts.iter().map(|&(alert, by)| (alert, by.to_owned())).collect();
-    Step { name, doing: Doing::Shell(script), alerts, is_slow }
+    let causes = alerts.iter().map(|&(alert, by)| Cause { alert, by: by.to_owned(), comm: None }).collect();
+    Step { name, doing: Doing::Shell(script), causes, is_slow }
 }
 
 // `start CONFIG ARGS`, `stop` and `until_over` are guest.rs's.
@@ -81,15 +93,20 @@ stop
 start /config.toml
 ";
 
-const BLIND: &str = "
+const BLIND: &str = r#"
 stop
 mount --bind /old-version /proc/version
 start /losing.toml --without=fentry
 until is_over blind; do mmload --name many flip --threads 2 --cycles 2000 >/dev/null; done
+# It tells that it loses nothing more, before it leaves.
+for second in $(seq 120); do
+    told 'mmscope_alerts_active{class="blind",severity="warning"} 0' && break
+    sleep 1
+done
 stop
 umount /proc/version
 start /config.toml
-";
+"#;
 
 const DOWN: &str = "
 stop
@@ -101,13 +118,14 @@ start /config.toml
 pub(super) fn of(short: bool) -> Vec<Step> {
     let down = of_shell("down", DOWN, false, &[("MmscopeDown", "mmscope ended")]);
     if short {
-        return vec![of_loads("first", loads::FIRST), down];
+        return vec![Step::of_loads("first", loads::FIRST), down];
     }
     vec![
-        of_loads("first", loads::FIRST),
-        of_loads("second", loads::SECOND),
-        of_loads("third", loads::THIRD),
-        of_loads("fourth", loads::FOURTH),
+        Step::of_loads("first", loads::FIRST),
+        Step::of_loads("second", loads::SECOND),
+        Step::of_loads("third", loads::THIRD),
+        Step::of_loads("fourth", loads::FOURTH),
+        of_shell(outage::NAME, outage::SCRIPT, false, &[]),
         of_shell("detached", DETACHED, false, &[("MmscopeDetached", "`/run/mmscope.stop`")]),
         of_shell("shed", SHED, false, &[("MmscopeOverBudget", "`mmscope run --shed=waits`")]),
         of_shell(
@@ -134,15 +152,15 @@ pub(super) fn of(short: bool) -> Vec<Step> {
     ]
 }
 
-/// Runs all; what was wrong besides the ways of alerts.
+/// Runs all; what was wrong besides the ways of alerts, and what was seen while Alertmanagers were down.
 pub(super) fn run(
     steps: &[Step],
     stage: &Stage,
     follower: &mut Follower<'_>,
     short: bool,
     ended: &dyn Fn() -> bool,
-) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
+) -> Result<(Vec<String>, Option<Outage>)> {
+    let (mut problems, mut outage) = (Vec::new(), None);
     if !expose(stage, follower, short, ended)? {
         problems.push("not all targets were scraped".to_owned());
     }
@@ -150,8 +168,13 @@ pub(super) fn run(
     for step in steps {
         let alerts: Vec<&str> = step.names().collect();
         eprintln!("proof: {}: {}", step.name, alerts.join(", "));
-        step.alerts.iter().for_each(|(alert, by)| follower.begin(alert, GUEST, by));
+        for Cause { alert, by, comm } in &step.causes {
+            follower.begin(alert, GUEST, by, Own::of(alert, *comm));
+        }
         stage.say(&format!("go-{}", step.name))?;
+        if step.name == outage::NAME {
+            outage = Some(outage::run(follower.direct, stage, ended)?);
+        }
         follower.wait_received(&alerts, PATIENCE, ended)?;
         stage.say(&format!("over-{}", step.name))?;
         follower.end(&alerts);
@@ -159,10 +182,15 @@ pub(super) fn run(
         if !step.is_slow && !follower.wait_quiet(GUEST, &slow, PATIENCE, ended)? {
             problems.push(format!("after {}: alerts of the guest did not end", step.name));
         }
+        if step.name == outage::NAME
+            && let Some(outage) = &mut outage
+        {
+            problems.extend(outage.judge(follower.direct, stage, ended)?);
+        }
     }
     if !short {
         eprintln!("proof: absent: {ABSENT}");
-        follower.begin(ABSENT, "", "no target in the file that Prometheus follows");
+        follower.begin(ABSENT, "", "no target in the file that Prometheus follows", None);
         stage.scrape(&[])?;
         follower.wait_received(&[ABSENT], PATIENCE, ended)?;
         follower.end(&[ABSENT]);
@@ -170,7 +198,7 @@ pub(super) fn run(
     }
     eprintln!("proof: waiting for what is resolved late");
     follower.wait_all_resolved(PATIENCE, ended)?;
-    Ok(problems)
+    Ok((problems, outage))
 }
 
 /// What is exposed in place of a daemon, from its beginning to its end; whether all targets were scraped.
@@ -183,7 +211,7 @@ fn expose(stage: &Stage, follower: &mut Follower<'_>, short: bool, ended: &dyn F
     expose_all(exposed::before)?;
     stage.scrape(&[&[GUEST], INSTANCES].concat())?;
     let scraped = follower.wait_scraped(1 + INSTANCES.len(), PATIENCE, ended)?;
-    exposures.iter().for_each(|exposure| follower.begin(exposure.alert, exposure.instance, exposure.by));
+    exposures.iter().for_each(|exposure| follower.begin(exposure.alert, exposure.instance, exposure.by, None));
     expose_all(exposed::during)?;
     follower.wait_received(&names, PATIENCE, ended)?;
     expose_all(exposed::after)?;
