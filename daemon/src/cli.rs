@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{
-    Args, Parser, Subcommand, ValueEnum,
+    ArgGroup, Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
@@ -34,6 +34,8 @@ pub enum Command {
 
 /// Options of `mmscope run`.
 #[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("files").args(["config_file", "web_config_file"]).multiple(true))]
 pub struct RunArgs {
     /// Address to serve on: host:port, or :port for all addresses
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = "127.0.0.1:10942")]
@@ -41,11 +43,14 @@ pub struct RunArgs {
     /// Path of the metrics
     #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics", value_parser = telemetry_path)]
     pub telemetry_path: String,
+    /// Who may ask, and TLS: a web configuration file as Prometheus's exporters have it, see docs/web.md
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Configuration file
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
-    /// Check the configuration file and leave
-    #[arg(long = "config.check", requires = "config_file")]
+    /// Check the configuration files and leave
+    #[arg(long = "config.check", requires = "files")]
     pub config_check: bool,
     /// Share of the host's CPU time that the probes may cost: 1%, 0.5% or the like, or off; beyond it less is measured [default: 1%]
     #[arg(long, value_name = "SHARE")]
@@ -132,6 +137,9 @@ pub struct ReplayArgs {
         requires = "speed"
     )]
     pub telemetry_path: String,
+    /// With --speed, a web configuration file, as for mmscope run
+    #[arg(long = "web.config.file", value_name = "FILE", requires = "speed")]
+    pub web_config_file: Option<PathBuf>,
 }
 
 const REPLAY_HELP: &str = "Exit codes: 0 the recording is whole; 1 it is cut or damaged: what comes before that byte was \

@@ -11,6 +11,7 @@ use serde::Deserialize;
 pub use anomaly::Anomaly;
 pub use budget::Budget;
 pub use notify::{ALERTS_PATH, Alertmanager, Http, JOURNAL, Journal, Notify, Url, Webhook};
+pub use web::Web;
 
 use crate::failure::Failure;
 
@@ -18,6 +19,7 @@ mod anomaly;
 mod bounds;
 mod budget;
 mod notify;
+mod web;
 
 /// What the file may say.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub anomaly: Anomaly,
     /// Whom alerts are told to.
     pub notify: Notify,
+    /// What a client may cost.
+    pub web: Web,
 }
 
 /// Bounds of single events.
@@ -72,6 +76,7 @@ impl Default for Config {
             record: Record::default(),
             anomaly: Anomaly::default(),
             notify: Notify::default(),
+            web: Web::default(),
         }
     }
 }
@@ -145,7 +150,8 @@ impl Config {
             ));
         }
         self.anomaly.check(&self.record)?;
-        self.notify.check()
+        self.notify.check()?;
+        self.web.check()
     }
 }
 

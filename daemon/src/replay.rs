@@ -143,7 +143,10 @@ pub async fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     );
     match args.speed {
         None => at_once(player, args),
-        Some(speed) => slowly(player, args, speed).await,
+        Some(speed) => {
+            let front = web::Front::new(args.web_config_file.as_deref(), config.web)?;
+            slowly(player, args, speed, front).await
+        }
     }
 }
 
@@ -178,13 +181,19 @@ fn at_once(mut player: Player<Recorded>, args: &ReplayArgs) -> Result<ExitCode, 
 }
 
 /// Serves meanwhile, and after the end until a signal.
-async fn slowly(mut player: Player<Recorded>, args: &ReplayArgs, speed: f64) -> Result<ExitCode, Failure> {
+async fn slowly(
+    mut player: Player<Recorded>,
+    args: &ReplayArgs,
+    speed: f64,
+    front: web::Front,
+) -> Result<ExitCode, Failure> {
     let failed = |error: std::io::Error| Failure::System(format!("handle signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let listener = web::listen(&args.listen_address).await?;
     let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
-    eprintln!("mmscope: metrics at http://{address}{}, {speed} times as fast as it was", args.telemetry_path);
+    let scheme = front.scheme();
+    eprintln!("mmscope: metrics at {scheme}://{address}{}, {speed} times as fast as it was", args.telemetry_path);
     let (told, governed) = watch::channel(Governed::default());
     let site = web::Site {
         snapshot: Arc::new(ArcSwap::from_pointee(player.snapshot().clone())),
@@ -192,9 +201,14 @@ async fn slowly(mut player: Player<Recorded>, args: &ReplayArgs, speed: f64) -> 
         tick: STILL,
         last_tick: Arc::default(),
         governed,
+        front,
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
+    let show = |snapshot: &Snapshot| {
+        let web = Some(site.front.figures());
+        site.snapshot.store(Arc::new(Snapshot { web, ..snapshot.clone() }));
+    };
     let mut code = ExitCode::SUCCESS;
     let play = async {
         let start = Instant::now();
@@ -202,12 +216,16 @@ async fn slowly(mut player: Player<Recorded>, args: &ReplayArgs, speed: f64) -> 
             tokio::time::sleep_until((start + sight.uptime.div_f64(speed)).into()).await;
             say(&player.see(&sight));
             told.send_replace(player.snapshot().governed.clone());
-            site.snapshot.store(Arc::new(player.snapshot().clone()));
+            show(player.snapshot());
             site.ticked(Instant::now());
         }
         code = ended(&player, &args.file);
         eprintln!("mmscope: the end; Ctrl-C leaves");
-        std::future::pending::<()>().await;
+        // Nothing changes any more but what is counted of those who look.
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            show(player.snapshot());
+        }
     };
     tokio::select! {
         () = play => {}

@@ -53,6 +53,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
+    let front = web::Front::new(args.web_config_file.as_deref(), config.web)?;
     if args.config_check {
         notify::check(&config.notify)?;
         println!("configuration is valid");
@@ -95,6 +96,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         tick: config.tick,
         last_tick: Arc::default(),
         governed: reins.governed(),
+        front,
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
@@ -201,6 +203,7 @@ impl Looker {
         let Seen { mut snapshot, transitions } = self.scope.see(&sight);
         self.notifier.tell(transitions, sight.wall);
         snapshot.sinks = self.notifier.figures();
+        snapshot.web = Some(self.site.front.figures());
         sight.records.iter().for_each(|(_, record)| self.tell_record(record));
         let snapshot = Arc::new(snapshot);
         self.site.snapshot.store(snapshot.clone());

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::prometheus::Release;
 use crate::qemu::Qemu;
 use crate::toolchain::{self, Toolchain};
 use crate::{apt, linker, paths, sh};
@@ -35,10 +36,13 @@ pub(crate) struct GuestTools {
     pub(crate) busybox: PathBuf,
     /// Prometheus' own parser of expositions and rules.
     pub(crate) promtool: PathBuf,
+    /// Debian's Prometheus, which scrapes with its own client.
+    pub(crate) prometheus: PathBuf,
 }
 
-/// The keys of Debian's archive. The rest of what guests need is unpacked into the cache, which takes no root.
-const GUEST_PACKAGES: &[&str] = &["debian-archive-keyring"];
+/// The keys of Debian's archive, and a client that asks as people do. The rest of what guests need is unpacked into the cache, which
+/// takes no root.
+const GUEST_PACKAGES: &[&str] = &["debian-archive-keyring", "curl"];
 
 /// Finds everything, or makes it; quick when nothing is missing.
 pub(crate) fn setup(wants: Wants) -> Result<Tools> {
@@ -54,10 +58,11 @@ pub(crate) fn setup(wants: Wants) -> Result<Tools> {
 pub(crate) fn tell(tools: &Tools) {
     println!("compiler for BPF: {}", tools.toolchain.describe());
     println!("linker for BPF:   {}", tools.linker.display());
-    if let Some(GuestTools { qemu, busybox, promtool }) = &tools.guests {
+    if let Some(GuestTools { qemu, busybox, promtool, prometheus }) = &tools.guests {
         println!("qemu:             {}", qemu.program.display());
         println!("busybox:          {}", busybox.display());
         println!("promtool:         {}", promtool.display());
+        println!("prometheus:       {}", prometheus.display());
     }
 }
 
@@ -134,7 +139,8 @@ pub(crate) fn promtool() -> Result<PathBuf> {
 
 fn guest_tools() -> Result<GuestTools> {
     let busybox = extracted("busybox", "busybox-static", "bin/busybox")?;
-    Ok(GuestTools { qemu: Qemu::setup()?, busybox, promtool: promtool()? })
+    let prometheus = Release::Bookworm.programs()?.prometheus;
+    Ok(GuestTools { qemu: Qemu::setup()?, busybox, promtool: promtool()?, prometheus })
 }
 
 /// A program of a package of this machine's distribution, out of the cache.

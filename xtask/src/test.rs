@@ -180,7 +180,9 @@ impl Run<'_> {
             .env("MMLOAD_BIN", &self.mmload)
             .env("MMSCOPE_OBJECT", &self.object)
             .env("PROMTOOL", &self.guests.promtool)
-            .args(["test", "-p", "mmscope", "--features", "live", "--test", "host", "--", "--test-threads=1"])
+            .env("PROMETHEUS", &self.guests.prometheus)
+            .args(["test", "-p", "mmscope", "--features", "live", "--test", "host", "--test", "web"])
+            .args(["--", "--test-threads=1"])
             .args(self.filter);
         run_stage("host", &mut cargo)
     }

@@ -196,6 +196,14 @@ families! {
         "Raised or cleared alerts that were not told on their own: a later state took their place, during a cool-down or while the receiver was down";
     "mmscope_notification_queue_length" Gauge ["sink"] "one for each sink" &[], notification_queue,
         "Alerts that wait to be told";
+    "mmscope_http_connections" Gauge [] "1" &[], http_connections,
+        "Connections to mmscope that were open at the last tick";
+    "mmscope_http_answers_total" Counter ["code"] "8" &[], http_answers,
+        "Requests to mmscope that were answered, by the code of the answer";
+    "mmscope_http_refused_total" Counter ["reason"] "11" &[], http_refused,
+        "Connections and requests that were not served; docs/web.md has the reasons";
+    "mmscope_web_config_reloads_total" Counter ["result"] "2" &[], web_config_reloads,
+        "Changes of the web configuration, or of a file that it names, that were taken or refused; absent without such a file";
     "mmscope_probe_attached" Gauge ["probe", "tier", "reason"] "one for each hook" &[], probes_attached,
         "Whether a hook is attached, at which tier, and if not, why";
     "mmscope_probe_runs_total" Counter ["probe"] "one for each hook" &[], probe_runs,

@@ -17,6 +17,7 @@ use crate::{
     model::{Exemplar, Snapshot},
     notify::{Reason, SinkFigures},
     plan::{HOOKS, HookState},
+    web::{CODES, Refusal},
 };
 
 use super::buckets::Buckets;
@@ -233,6 +234,33 @@ pub(super) fn notification_failures(snapshot: &Snapshot, sink: Sink<'_>) {
         for (reason, count) in Reason::ALL.iter().zip(figures.failures) {
             sink(&[&figures.name, reason.name()], Value::Whole(count));
         }
+    }
+}
+
+pub(super) fn http_connections(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(web) = &snapshot.web {
+        sink(&[], Value::Whole(web.open));
+    }
+}
+
+pub(super) fn http_answers(snapshot: &Snapshot, sink: Sink<'_>) {
+    let Some(web) = &snapshot.web else { return };
+    for (code, &count) in CODES.iter().zip(&web.answers).filter(|(_, count)| **count != 0) {
+        sink(&[code], Value::Whole(count));
+    }
+}
+
+pub(super) fn http_refused(snapshot: &Snapshot, sink: Sink<'_>) {
+    let Some(web) = &snapshot.web else { return };
+    for (refusal, &count) in Refusal::ALL.iter().zip(&web.refused) {
+        sink(&[refusal.name()], Value::Whole(count));
+    }
+}
+
+pub(super) fn web_config_reloads(snapshot: &Snapshot, sink: Sink<'_>) {
+    let Some(reloads) = snapshot.web.and_then(|web| web.reloads) else { return };
+    for (result, count) in ["taken", "refused"].into_iter().zip(reloads) {
+        sink(&[result], Value::Whole(count));
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     intake::{Counts, ProgramFigures, TableFigures},
     notify::SinkFigures,
     plan::HookState,
+    web::WebFigures,
 };
 
 /// Bounds of the model.
@@ -61,6 +62,8 @@ pub struct Snapshot {
     pub baselines_over: Option<u64>,
     /// Receivers of alerts.
     pub sinks: Vec<SinkFigures>,
+    /// The HTTP side; none where nothing is served.
+    pub web: Option<WebFigures>,
     /// Nanoseconds waited for mmap_lock, by waiter's and holder's operation.
     pub blocked_ns: Vec<u64>,
     /// Single events over their thresholds since the start.

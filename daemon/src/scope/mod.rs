@@ -168,6 +168,7 @@ impl Scope {
             baselines_over: self.anomalies.baselines_over(),
             // Known to who tells.
             sinks: Vec::new(),
+            web: None,
             blocked_ns: sight.blocked_ns.clone(),
             records: self.records,
             ticks: self.ticks,

@@ -2,31 +2,41 @@
 
 use std::fmt::Write as _;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use probe_common::lost::REASONS;
+use ring::digest::{SHA256, digest};
 
 use crate::{
     model::Snapshot,
     plan::{HOOKS, HookState},
 };
 
-const HEAD: &str = "<!doctype html>
-<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>mmscope</title>
-<style>
+const STYLE: &str = "
 :root{color-scheme:light dark}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}
 td,th{text-align:left;padding:.2rem .6rem .2rem 0;border-bottom:1px solid #8884;vertical-align:top}
 td:nth-child(2){white-space:nowrap}
 .absent{opacity:.75}
-</style>
+";
+
+const INTRODUCTION: &str = "
 <h1>mmscope</h1>
 <p>How long page-table changes wait for their TLB flush, who holds mmap_lock and who waits for it, and how
 userfaultfd handlers behave: on this host, per process.</p>
 ";
 
+/// The style by its hash, as a Content-Security-Policy names it.
+pub(super) fn style_hash() -> String {
+    format!("sha256-{}", STANDARD.encode(digest(&SHA256, STYLE.as_bytes())))
+}
+
 /// The page.
 pub(super) fn page(snapshot: &Snapshot, telemetry_path: &str) -> String {
-    let mut page = String::from(HEAD);
+    let mut page = format!(
+        "<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
+         <title>mmscope</title>\n<style>{STYLE}</style>{INTRODUCTION}"
+    );
     let path = escape(telemetry_path);
     let _ = write!(
         page,

@@ -1,10 +1,16 @@
 //! The HTTP side: a scrape, health, readiness and a landing page. Everything is rendered from the last snapshot.
 
+mod access;
+mod figures;
+mod guard;
 mod landing;
+mod pace;
+mod server;
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,12 +26,19 @@ use futures_util::stream;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
+pub use access::Door;
+pub use figures::{CODES, Refusal, WebFigures};
+
 use crate::{
+    config::Web,
     export,
     failure::Failure,
     governor::{Governed, Level},
     model::Snapshot,
 };
+use figures::Counters;
+use guard::Guard;
+use server::Server;
 
 /// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
 pub type SharedSnapshot = std::sync::Arc<arc_swap::ArcSwap<Snapshot>>;
@@ -46,6 +59,40 @@ pub struct Site {
     pub last_tick: std::sync::Arc<std::sync::Mutex<Option<Instant>>>,
     /// What is given up, to cost less.
     pub governed: watch::Receiver<Governed>,
+    /// Who may ask, over what, and what was counted of those who did.
+    pub front: Front,
+}
+
+/// The side that clients see.
+#[derive(Clone)]
+pub struct Front {
+    door: Arc<Door>,
+    limits: Web,
+    counters: Arc<Counters>,
+}
+
+impl Front {
+    /// With the file of `--web.config.file`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When it, or a file that it names, cannot be used; the message names it.
+    pub fn new(file: Option<&Path>, limits: Web) -> Result<Self, Failure> {
+        let door = file.map_or_else(|| Ok(Door::open()), Door::read)?;
+        Ok(Self { door: Arc::new(door), limits, counters: Arc::default() })
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.door.is_secure() { "https" } else { "http" }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn figures(&self) -> WebFigures {
+        WebFigures { reloads: self.door.reloads(), ..self.counters.figures() }
+    }
 }
 
 impl Site {
@@ -85,14 +132,15 @@ pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
 ///
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -> std::io::Result<()> {
-    let app = Router::new()
+    let Front { door, limits, counters } = site.front.clone();
+    let pages = Router::new()
         .route(&site.telemetry_path, get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
         .route("/", get(landing))
-        .with_state(site)
-        .into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+        .with_state(site);
+    let guard = Guard::new(pages, door.clone(), counters.clone(), limits.target_bytes);
+    Server { limits, door, counters, guard }.serve(listener, stop).await
 }
 
 async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
