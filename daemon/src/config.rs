@@ -11,6 +11,7 @@ use serde::Deserialize;
 pub use anomaly::Anomaly;
 pub use budget::Budget;
 pub use notify::{ALERTS_PATH, Alertmanager, Http, JOURNAL, Journal, Notify, Url, Webhook};
+pub use subjects::{Containers, Pattern, SubjectRule};
 pub use web::Web;
 
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ mod anomaly;
 mod bounds;
 mod budget;
 mod notify;
+mod subjects;
 mod web;
 
 /// What the file may say.
@@ -33,6 +35,17 @@ pub struct Config {
     /// Quiet for so long, a subject may lose its place.
     #[serde(deserialize_with = "duration")]
     pub subject_quiet: Duration,
+    /// For so long one that gives its place up is shown once more: longer than two scrapes are apart.
+    #[serde(deserialize_with = "duration")]
+    pub subject_last_shown: Duration,
+    /// Series of a scrape, whatever happens; subjects beyond it are summed into "other".
+    pub series_cap: usize,
+    /// Series of a scrape up to which subjects that do little are told apart too.
+    pub series_idle: usize,
+    /// Under which names subjects are told: the first rule that fits.
+    pub subject_rules: Vec<SubjectRule>,
+    /// Where names of containers are read.
+    pub containers: Containers,
     /// What the probes may cost; beyond it less is measured.
     pub overhead_budget: Budget,
     /// While this file exists everything is detached.
@@ -71,6 +84,11 @@ impl Default for Config {
             tick: Duration::from_secs(1),
             subjects: 200,
             subject_quiet: Duration::from_secs(300),
+            subject_last_shown: Duration::from_secs(120),
+            series_cap: 3_000,
+            series_idle: 600,
+            subject_rules: Vec::new(),
+            containers: Containers::default(),
             overhead_budget: Budget::default(),
             stop_file: PathBuf::from("/run/mmscope.stop"),
             record: Record::default(),
@@ -100,7 +118,9 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
 
 /// Shortest and longest tick: below, reading costs more than the probes; above, 32-bit counters could wrap.
 const TICK: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
-/// Most subjects; each is up to 40 series a scrape.
+/// Series of a scrape; below, there is no room for a subject beside "other".
+const SERIES: std::ops::RangeInclusive<usize> = 2_000..=1_000_000;
+/// Most subjects; each is some 250 series of a scrape, most of them buckets.
 const SUBJECTS: std::ops::RangeInclusive<usize> = 1..=10_000;
 
 impl Config {
@@ -149,6 +169,14 @@ impl Config {
                 SUBJECTS.end()
             ));
         }
+        if !SERIES.contains(&self.series_cap) {
+            let (cap, least, most) = (self.series_cap, SERIES.start(), SERIES.end());
+            return Err(format!("series_cap: {cap} is not between {least} and {most}"));
+        }
+        if self.series_idle > self.series_cap {
+            return Err(format!("series_idle: {} is above series_cap ({})", self.series_idle, self.series_cap));
+        }
+        subjects::check(&self.subject_rules)?;
         self.anomaly.check(&self.record)?;
         self.notify.check()?;
         self.web.check()

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     failure::Failure,
     governor::Governed,
-    identity::Identity,
+    identity::{Identity, Names},
     intake::{Intake, Observation, TableSize},
     memory,
     model::ProcessFigures,
@@ -45,8 +45,12 @@ pub fn start(config: &Config, args: &ProbeArgs) -> Result<(Loaded, Observer, Hos
     intake.programs(loaded.programs());
     intake.attached(monotonic_ns()?);
     memory::give_back();
-    let observer =
-        Observer { intake, identity: Identity::new("/".into()), has_pending: plan.has_pending, start: Instant::now() };
+    let observer = Observer {
+        intake,
+        identity: Identity::new("/".into(), config),
+        has_pending: plan.has_pending,
+        start: Instant::now(),
+    };
     let host = Host {
         hooks,
         release: facts.release,
@@ -63,6 +67,12 @@ impl Observer {
     #[must_use]
     pub fn start(&self) -> Instant {
         self.start
+    }
+
+    /// What is known of names.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        self.identity.names()
     }
 
     /// What the tables of the kernel side take.
@@ -89,6 +99,7 @@ impl Observer {
     /// Looks once.
     pub fn look(&mut self, now: Instant) -> Sight {
         let observation = self.intake.tick();
+        self.identity.begin_tick(now);
         self.named(observation, now - self.start)
     }
 

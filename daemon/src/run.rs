@@ -203,6 +203,7 @@ impl Looker {
         let Seen { mut snapshot, transitions } = self.scope.see(&sight);
         self.notifier.tell(transitions, sight.wall);
         snapshot.sinks = self.notifier.figures();
+        snapshot.names = self.observer.names();
         snapshot.web = Some(self.site.front.figures());
         sight.records.iter().for_each(|(_, record)| self.tell_record(record));
         let snapshot = Arc::new(snapshot);

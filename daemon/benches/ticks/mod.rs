@@ -44,9 +44,9 @@ impl Ticks {
         let mut ticks = Self {
             owners: (0..mms).map(owner).collect(),
             counts: (0..mms).map(counts).collect(),
-            identity: Identity::new(root.path().to_owned()),
+            identity: Identity::new(root.path().to_owned(), &config),
             anomalies: Anomalies::new(&config, host),
-            model: Model::new(Limits { subjects: config.subjects, quiet: config.subject_quiet }),
+            model: Model::new(Limits::of(&config)),
             now: SECOND,
             _root: root,
         };

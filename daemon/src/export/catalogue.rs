@@ -196,6 +196,16 @@ families! {
         "Raised or cleared alerts that were not told on their own: a later state took their place, during a cool-down or while the receiver was down";
     "mmscope_notification_queue_length" Gauge ["sink"] "one for each sink" &[], notification_queue,
         "Alerts that wait to be told";
+    "mmscope_cgroup_info" Gauge ["cgroup", "slice", "unit", "user_unit", "runtime", "container", "container_name", "pod_uid", "pod", "namespace", "qos"] "S" &[], cgroup_info,
+        "Always one; what the path of a cgroup says: systemd's slice and unit, the container, the pod; docs/subjects.md has how to join it, and where names come from";
+    "mmscope_subjects" Gauge ["state"] "2" &[], subjects,
+        "Subjects told apart, and those that gave their place up and are shown for the last time";
+    "mmscope_subjects_folded_total" Counter ["reason"] "2" &[], subjects_folded,
+        "Subjects whose sums went to \"other\": they lost their place, or there were too many series";
+    "mmscope_series_folded_total" Counter [] "1" &[], series_folded,
+        "Series that went to those of \"other\" because of the cap on series";
+    "mmscope_names_forgotten_total" Counter ["memory"] "4" &[], names_forgotten,
+        "What names are made of and was forgotten for want of room: it is looked up again when it is met again";
     "mmscope_http_connections" Gauge [] "1" &[], http_connections,
         "Connections to mmscope that were open at the last tick";
     "mmscope_http_answers_total" Counter ["code"] "8" &[], http_answers,

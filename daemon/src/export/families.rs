@@ -1,5 +1,7 @@
 //! The series of each family: which labels and values a snapshot has for it.
 
+use std::collections::BTreeSet;
+
 use nix::errno::Errno;
 use probe_common::{
     control::LOCK_SAMPLING,
@@ -12,7 +14,7 @@ use probe_common::{
 
 use crate::{
     governor::Level,
-    identity::Subject,
+    identity::{MEMORIES, Parts, Subject},
     intake::Counts,
     model::{Exemplar, Snapshot},
     notify::{Reason, SinkFigures},
@@ -234,6 +236,47 @@ pub(super) fn notification_failures(snapshot: &Snapshot, sink: Sink<'_>) {
         for (reason, count) in Reason::ALL.iter().zip(figures.failures) {
             sink(&[&figures.name, reason.name()], Value::Whole(count));
         }
+    }
+}
+
+/// Once for each cgroup in which something is recognised, however many commands it has.
+pub(super) fn cgroup_info(snapshot: &Snapshot, sink: Sink<'_>) {
+    let cgroups: BTreeSet<&str> = snapshot.subjects.keys().map(|subject| &*subject.cgroup).collect();
+    for cgroup in cgroups {
+        let parts = Parts::of(cgroup);
+        if parts.is_empty() {
+            continue;
+        }
+        let name = snapshot.names.containers.get(parts.container);
+        let (name, pod, namespace) = name.map_or(("", "", ""), |name| (&*name.name, &*name.pod, &*name.namespace));
+        let pod_uid = parts.pod_uid();
+        let Parts { slice, unit, user_unit, runtime, container, qos, .. } = parts;
+        let labels = [cgroup, slice, unit, user_unit, runtime, container, name, &pod_uid, pod, namespace, qos];
+        sink(&labels, Value::Whole(1));
+    }
+}
+
+pub(super) fn subjects(snapshot: &Snapshot, sink: Sink<'_>) {
+    let figures = snapshot.subject_figures;
+    for (state, count) in [("told", figures.told), ("leaving", figures.leaving)] {
+        sink(&[state], Value::Whole(count));
+    }
+}
+
+pub(super) fn subjects_folded(snapshot: &Snapshot, sink: Sink<'_>) {
+    let figures = snapshot.subject_figures;
+    for (reason, count) in [("place", figures.moved), ("series_cap", figures.capped)] {
+        sink(&[reason], Value::Whole(count));
+    }
+}
+
+pub(super) fn series_folded(snapshot: &Snapshot, sink: Sink<'_>) {
+    sink(&[], Value::Whole(snapshot.subject_figures.series_folded));
+}
+
+pub(super) fn names_forgotten(snapshot: &Snapshot, sink: Sink<'_>) {
+    for (memory, &count) in MEMORIES.iter().zip(&snapshot.names.forgotten) {
+        sink(&[memory], Value::Whole(count));
     }
 }
 

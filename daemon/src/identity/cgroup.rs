@@ -1,14 +1,17 @@
 //! From a cgroup's id, or a process's id, to the cgroup's path. Knows the v2 hierarchy, v1 and both at once.
 
 use std::{
-    collections::HashMap,
     fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-/// Cgroups remembered before the memory is cleared.
-const PATHS: usize = 16 * 1024;
+use super::cache::Cache;
+
+/// Cgroups remembered.
+const PATHS: usize = 32 * 1024;
+/// Walks through all cgroups in one tick.
+const WALKS: u32 = 1;
 
 /// The mounted hierarchies.
 pub(super) struct Hierarchies {
@@ -17,8 +20,9 @@ pub(super) struct Hierarchies {
     unified: Option<PathBuf>,
     /// Whether a v1 hierarchy is mounted too.
     has_v1: bool,
-    /// Paths by id of the v2 hierarchy.
-    paths: HashMap<u64, String>,
+    /// Paths by id of the v2 hierarchy; of one that was gone when it was looked for, none.
+    paths: Cache<u64, Option<String>>,
+    walks_left: u32,
 }
 
 impl Hierarchies {
@@ -33,13 +37,13 @@ impl Hierarchies {
                 _ => {}
             }
         }
-        Self { root, unified, has_v1, paths: HashMap::new() }
+        Self { root, unified, has_v1, paths: Cache::new(PATHS), walks_left: WALKS }
     }
 
     /// Path of the cgroup with this v2 id; where v2 only knows the root and v1 is mounted, the path that v1 has for
     /// the process.
     pub(super) fn path(&mut self, id: u64, tgid: u32) -> String {
-        let unified = self.unified_path(id);
+        let unified = self.unified_path(id, tgid);
         if self.has_v1
             && unified.as_deref().is_none_or(|path| path == "/")
             && let Some(path) = self.path_of_process(tgid)
@@ -49,21 +53,47 @@ impl Hierarchies {
         unified.or_else(|| self.path_of_process(tgid)).unwrap_or_default()
     }
 
-    fn unified_path(&mut self, id: u64) -> Option<String> {
-        let mount = self.unified.as_ref()?;
+    fn unified_path(&mut self, id: u64, tgid: u32) -> Option<String> {
+        let mount = self.unified.clone()?;
         if id == 0 {
             return None;
         }
-        if !self.paths.contains_key(&id) {
-            if self.paths.len() >= PATHS {
-                self.paths.clear();
-            }
-            // The id of a cgroup is the inode of its directory. One walk names them all.
-            walk(mount, mount, &mut self.paths, 0);
-            // One that is gone by now stays unknown.
-            self.paths.entry(id).or_default();
+        if let Some(known) = self.paths.get(&id) {
+            return known;
         }
-        self.paths.get(&id).filter(|path| !path.is_empty()).cloned()
+        // Most processes are still there, and cost two small reads; a walk costs as many as there are cgroups.
+        let path = self.unified_path_of_process(&mount, id, tgid);
+        if path.is_none() && self.walks_left > 0 {
+            self.walks_left -= 1;
+            // The id of a cgroup is the inode of its directory. One walk names them all.
+            walk(&mount, &mount, &mut self.paths, &mut { PATHS }, 0);
+            if let Some(known) = self.paths.get(&id) {
+                return known;
+            }
+        }
+        self.paths.insert(id, path.clone());
+        path
+    }
+
+    /// What /proc says of the process, if that is the cgroup with this id: the process may have moved.
+    fn unified_path_of_process(&self, mount: &Path, id: u64, tgid: u32) -> Option<String> {
+        if tgid == 0 {
+            return None;
+        }
+        let text = fs::read_to_string(self.root.join(format!("proc/{tgid}/cgroup"))).ok()?;
+        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let metadata = fs::metadata(mount.join(path.trim_start_matches('/'))).ok()?;
+        (metadata.ino() == id).then(|| path.to_owned())
+    }
+
+    /// A new tick: it may walk again.
+    pub(super) fn begin_tick(&mut self) {
+        self.walks_left = WALKS;
+    }
+
+    /// Cgroups that were forgotten for want of room.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.paths.forgotten()
     }
 
     fn path_of_process(&self, tgid: u32) -> Option<String> {
@@ -95,17 +125,18 @@ fn mount(line: &str) -> Option<(&str, &str)> {
 /// Nesting of cgroups that is followed.
 const DEPTH: u32 = 32;
 
-fn walk(mount: &Path, directory: &Path, paths: &mut HashMap<u64, String>, depth: u32) {
-    if depth > DEPTH || paths.len() >= PATHS {
+fn walk(mount: &Path, directory: &Path, paths: &mut Cache<u64, Option<String>>, left: &mut usize, depth: u32) {
+    if depth > DEPTH || *left == 0 {
         return;
     }
+    *left -= 1;
     if let Ok(metadata) = fs::metadata(directory) {
         let path = directory.strip_prefix(mount).unwrap_or(directory);
-        paths.insert(metadata.ino(), format!("/{}", path.display()));
+        paths.insert(metadata.ino(), Some(format!("/{}", path.display())));
     }
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            walk(mount, &entry.path(), paths, depth + 1);
+            walk(mount, &entry.path(), paths, left, depth + 1);
         }
     }
 }
@@ -158,5 +189,31 @@ mod tests {
         let id = fs::metadata(&unified).unwrap().ino();
         assert_eq!(hierarchies.path(id, 7), "/batch");
         assert_eq!(hierarchies.path(id, 8), "/");
+    }
+
+    #[test]
+    fn a_process_that_is_there_spares_the_walk_and_one_tick_has_one() {
+        let root = tempfile::tempdir().unwrap();
+        let unified = root.path().join("sys/fs/cgroup");
+        for name in ["a", "b", "c", "d"] {
+            fs::create_dir_all(unified.join(name)).unwrap();
+        }
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        fs::create_dir_all(root.path().join("proc/7")).unwrap();
+        let mounts = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
+        fs::write(root.path().join("proc/7/cgroup"), "0::/a\n").unwrap();
+        let id = |name: &str| fs::metadata(unified.join(name)).unwrap().ino();
+        let mut hierarchies = Hierarchies::read(root.path().to_owned());
+        assert_eq!(hierarchies.path(id("a"), 7), "/a");
+        assert_eq!(hierarchies.walks_left, WALKS);
+        assert_eq!(hierarchies.path(id("b"), 8), "/b", "its process is gone");
+        assert_eq!(hierarchies.walks_left, 0);
+        assert_eq!(hierarchies.path(id("c"), 7), "/c", "known by the walk; the process has moved");
+        fs::create_dir(unified.join("e")).unwrap();
+        assert_eq!(hierarchies.path(id("e"), 9), "", "no second walk");
+        hierarchies.begin_tick();
+        assert_eq!(hierarchies.path(id("e"), 9), "", "what was gone stays so");
+        assert_eq!(hierarchies.walks_left, WALKS);
     }
 }

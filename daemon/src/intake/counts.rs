@@ -116,6 +116,55 @@ impl Counts {
             + self.histograms.0.iter().map(|(_, histogram)| histogram.count()).sum::<u64>()
     }
 
+    /// Series that it makes in a scrape where everything can be measured, one more for its cgroup's; a test of `export` holds it
+    /// to that.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        fn told(counters: &[u64]) -> usize {
+            counters.iter().filter(|count| **count != 0).count()
+        }
+        if self.is_empty() {
+            return 0;
+        }
+        let of_one = [
+            self.flush_pages,
+            self.shootdown_cpus,
+            self.downgrade_ns,
+            self.refaults,
+            self.windows_opened,
+            self.faults_begun,
+        ];
+        let counters: [&[u64]; 9] = [
+            &of_one,
+            &self.acquisitions,
+            &self.flushes,
+            &self.forced,
+            &self.escalated,
+            &self.cycles,
+            &self.generations,
+            &self.wait_ns,
+            &self.hold_ns,
+        ];
+        // A histogram's sum and count are series beside its buckets.
+        let of_histograms = self.histograms.0.len() * (BUCKETS + 2);
+        1 + of_histograms + self.errors.len() + counters.into_iter().map(told).sum::<usize>()
+    }
+
+    /// Takes what tells how much is open at the moment: it is one figure with what began before, whoever is told about.
+    #[must_use]
+    pub fn take_in_flight(&mut self) -> Self {
+        use std::mem::take;
+        Self {
+            windows_opened: take(&mut self.windows_opened),
+            windows_closed: take(&mut self.windows_closed),
+            faults_begun: take(&mut self.faults_begun),
+            faults_ended: take(&mut self.faults_ended),
+            waits_begun: take(&mut self.waits_begun),
+            waits_ended: take(&mut self.waits_ended),
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing happened.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,21 +1,23 @@
 //! Sums by subject. Pure: observations in, a snapshot out; the time is passed in.
 //!
-//! The number of subjects is bounded. One that finds no place is summed into "other"; one that was quiet for long
-//! gives its place up and its sums go to "other", so that nothing is lost and no counter of "other" ever falls.
+//! The number of subjects is bounded, and so is that of their series. One that finds no place is summed into "other"; one that
+//! was quiet for long, or that others outdo, gives its place up: it is shown for some time as it was then, and its sums go to
+//! "other", so that nothing is lost and no counter of "other" ever falls.
 
+mod candidates;
 mod exemplars;
+mod sums;
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 pub use exemplars::{Exemplar, Exemplars, RecordId};
+pub use sums::Model;
 
 use crate::{
     anomaly::{Class, Hazard, Severity},
+    config::Config,
     governor::Governed,
-    identity::Subject,
+    identity::{Names, Subject},
     intake::{Counts, ProgramFigures, TableFigures},
     notify::SinkFigures,
     plan::HookState,
@@ -29,6 +31,41 @@ pub struct Limits {
     pub subjects: usize,
     /// A subject that was quiet for so long may lose its place to a new one.
     pub quiet: Duration,
+    /// For so long one that lost its place is shown once more.
+    pub last_shown: Duration,
+    /// Series of a scrape, whatever happens.
+    pub series_cap: usize,
+    /// Series of a scrape up to which subjects that do little are told apart too.
+    pub series_idle: usize,
+}
+
+/// Series that have no subject, at most; a test of `export` holds it to that.
+pub(crate) const ELSEWHERE: usize = 700;
+/// Those of them that a host without much to do has.
+pub(crate) const ELSEWHERE_IDLE: usize = 230;
+
+impl Limits {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            subjects: config.subjects,
+            quiet: config.subject_quiet,
+            last_shown: config.subject_last_shown,
+            series_cap: config.series_cap,
+            series_idle: config.series_idle,
+        }
+    }
+
+    /// Series that subjects may make, whatever happens.
+    fn cap_of_subjects(&self) -> usize {
+        self.series_cap.saturating_sub(ELSEWHERE)
+    }
+
+    /// Series that subjects may make which do little.
+    fn idle_of_subjects(&self) -> usize {
+        self.series_idle.saturating_sub(ELSEWHERE_IDLE)
+    }
 }
 
 /// What is told at a scrape.
@@ -62,6 +99,10 @@ pub struct Snapshot {
     pub baselines_over: Option<u64>,
     /// Receivers of alerts.
     pub sinks: Vec<SinkFigures>,
+    /// How many subjects are told.
+    pub subject_figures: SubjectFigures,
+    /// What is known of names.
+    pub names: Names,
     /// The HTTP side; none where nothing is served.
     pub web: Option<WebFigures>,
     /// Nanoseconds waited for mmap_lock, by waiter's and holder's operation.
@@ -89,179 +130,22 @@ pub struct ProcessFigures {
     pub start_seconds: f64,
 }
 
-struct Place {
-    counts: Counts,
-    exemplars: Exemplars,
-    /// Time of the last activity.
-    active: Duration,
-}
-
-/// The sums.
-pub struct Model {
-    limits: Limits,
-    places: BTreeMap<Subject, Place>,
-    other: Counts,
-    other_exemplars: Exemplars,
-}
-
-impl Model {
-    /// An empty model.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, places: BTreeMap::new(), other: Counts::default(), other_exemplars: Exemplars::default() }
-    }
-
-    /// Adds what one tick saw; `now` is any time that does not go back.
-    pub fn fold<'a>(&mut self, now: Duration, added: impl IntoIterator<Item = (&'a Subject, &'a Counts)>) {
-        // Several mms of one newcomer count as one before a place is looked for.
-        let mut newcomers: BTreeMap<&Subject, Counts> = BTreeMap::new();
-        for (subject, counts) in added {
-            if subject.is_other() {
-                self.other += counts;
-            } else if let Some(place) = self.places.get_mut(subject) {
-                place.counts += counts;
-                place.active = now;
-            } else {
-                *newcomers.entry(subject).or_default() += counts;
-            }
-        }
-        let mut newcomers: Vec<_> = newcomers.into_iter().collect();
-        // Where there is not room for all, the most active come first.
-        newcomers.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.activity()));
-        for (subject, counts) in newcomers {
-            if self.places.len() < self.limits.subjects || self.make_room(now) {
-                let place = Place { counts, exemplars: Exemplars::default(), active: now };
-                self.places.insert(subject.clone(), place);
-            } else {
-                self.other += &counts;
-            }
-        }
-    }
-
-    /// Keeps single events of what was folded, and forgets old ones; `now` is the wall clock.
-    pub fn keep<'a>(&mut self, now: SystemTime, exemplars: impl IntoIterator<Item = (&'a Subject, Exemplar)>) {
-        for (subject, exemplar) in exemplars {
-            let place = self.places.get_mut(subject);
-            place.map_or(&mut self.other_exemplars, |place| &mut place.exemplars).add(exemplar);
-        }
-        let places = self.places.values_mut().map(|place| &mut place.exemplars);
-        places.chain([&mut self.other_exemplars]).for_each(|kept| kept.expire(now));
-    }
-
-    /// Takes the place of the subject that was quiet for longest, if it was quiet for long enough.
-    fn make_room(&mut self, now: Duration) -> bool {
-        let quietest = self.places.iter().min_by_key(|(_, place)| place.active);
-        let Some((subject, place)) = quietest else { return false };
-        if now.saturating_sub(place.active) < self.limits.quiet {
-            return false;
-        }
-        let subject = subject.clone();
-        if let Some(place) = self.places.remove(&subject) {
-            self.other += &place.counts;
-            self.other_exemplars.merge(place.exemplars);
-        }
-        true
-    }
-
-    /// Sums as they are now.
-    #[must_use]
-    pub fn subjects(&self) -> BTreeMap<Subject, Counts> {
-        let mut subjects: BTreeMap<Subject, Counts> =
-            self.places.iter().map(|(subject, place)| (subject.clone(), place.counts.clone())).collect();
-        if !self.other.is_empty() {
-            subjects.insert(Subject::other(), self.other.clone());
-        }
-        subjects
-    }
-
-    /// Single events as they are now.
-    #[must_use]
-    pub fn exemplars(&self) -> BTreeMap<Subject, Exemplars> {
-        let places = self.places.iter().map(|(subject, place)| (subject.clone(), &place.exemplars));
-        let all = places.chain([(Subject::other(), &self.other_exemplars)]);
-        all.filter(|(_, kept)| !kept.is_empty()).map(|(subject, kept)| (subject, kept.clone())).collect()
-    }
+/// How many subjects are told, and what became of others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubjectFigures {
+    /// Those that have a place.
+    pub told: u64,
+    /// Those that are shown for the last time.
+    pub leaving: u64,
+    /// Series of all of them, "other" included.
+    pub series: u64,
+    /// Subjects whose place another one has, or that a host without much to do does not tell.
+    pub moved: u64,
+    /// Subjects that were summed into "other" at once, because of the cap on series.
+    pub capped: u64,
+    /// Series that they made.
+    pub series_folded: u64,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subject(comm: &str) -> Subject {
-        Subject { comm: comm.to_owned(), cgroup: "/".to_owned() }
-    }
-
-    fn flushes(n: u64) -> Counts {
-        Counts { flushes: [n, 0, 0], ..Counts::default() }
-    }
-
-    fn total(model: &Model) -> u64 {
-        model.subjects().values().map(|counts| counts.flushes[0]).sum()
-    }
-
-    const LIMITS: Limits = Limits { subjects: 2, quiet: Duration::from_secs(60) };
-
-    #[test]
-    fn mms_of_one_subject_are_one_sum() {
-        let mut model = Model::new(LIMITS);
-        model.fold(Duration::ZERO, [(&subject("a"), &flushes(1)), (&subject("a"), &flushes(2))]);
-        assert_eq!(model.subjects()[&subject("a")].flushes[0], 3);
-    }
-
-    #[test]
-    fn who_finds_no_place_is_summed_into_other() {
-        let mut model = Model::new(LIMITS);
-        model.fold(
-            Duration::ZERO,
-            [(&subject("a"), &flushes(1)), (&subject("b"), &flushes(5)), (&subject("c"), &flushes(3))],
-        );
-        let subjects = model.subjects();
-        assert_eq!(subjects.len(), 3);
-        assert_eq!(subjects[&Subject::other()].flushes[0], 1, "the least active one");
-        assert_eq!(total(&model), 9);
-    }
-
-    #[test]
-    fn a_quiet_subject_gives_its_place_up_and_its_sums_stay() {
-        let mut model = Model::new(LIMITS);
-        model.fold(Duration::ZERO, [(&subject("a"), &flushes(4)), (&subject("b"), &flushes(5))]);
-        model.fold(Duration::from_secs(59), [(&subject("b"), &flushes(1)), (&subject("c"), &flushes(1))]);
-        assert!(!model.subjects().contains_key(&subject("c")), "a was not quiet for long enough");
-        model.fold(Duration::from_secs(61), [(&subject("c"), &flushes(1))]);
-        let subjects = model.subjects();
-        assert!(subjects.contains_key(&subject("c")) && !subjects.contains_key(&subject("a")));
-        assert_eq!(subjects[&Subject::other()].flushes[0], 5);
-        assert_eq!(total(&model), 12);
-    }
-
-    #[test]
-    fn what_found_no_slot_is_other_without_taking_a_place() {
-        let mut model = Model::new(LIMITS);
-        model.fold(Duration::ZERO, [(&Subject::other(), &flushes(7))]);
-        model.fold(Duration::ZERO, [(&subject("a"), &flushes(1)), (&subject("b"), &flushes(1))]);
-        assert_eq!(model.subjects().len(), 3);
-    }
-    #[test]
-    fn exemplars_go_where_the_counts_go() {
-        let mut model = Model::new(LIMITS);
-        let (a, b, c) = (subject("a"), subject("b"), subject("c"));
-        let wall = |second| SystemTime::UNIX_EPOCH + Duration::from_secs(second);
-        let exemplar = |duration_ns| {
-            let record = exemplars::tests::record(probe_common::series::HOLD, 1, duration_ns);
-            Exemplar::of(&record, wall(1)).unwrap()
-        };
-        model.fold(Duration::ZERO, [(&a, &flushes(5)), (&b, &flushes(5)), (&c, &flushes(1))]);
-        model.keep(wall(2), [(&a, exemplar(300)), (&c, exemplar(3_000))]);
-        let told = |model: &Model| -> Vec<(String, u64)> {
-            let kept = model.exemplars().into_iter();
-            let of_hold =
-                |kept: &Exemplars| kept.of(probe_common::series::HOLD).iter().map(|one| one.duration_ns).sum();
-            kept.map(|(subject, kept)| (subject.comm, of_hold(&kept))).collect()
-        };
-        assert_eq!(told(&model), [("a".to_owned(), 300), ("other".to_owned(), 3_000)]);
-        model.fold(Duration::from_secs(61), [(&b, &flushes(1)), (&c, &flushes(1))]);
-        assert_eq!(told(&model), [("other".to_owned(), 3_300)], "a lost its place");
-        model.keep(wall(400), []);
-        assert_eq!(told(&model), [], "all are old");
-    }
-}
+mod tests;

@@ -47,6 +47,9 @@ pub(crate) fn open_folder() -> tempfile::TempDir {
     folder
 }
 
+/// Everybody is told by name, however little they do.
+const EVERYBODY: &str = "series_cap = 1000000\nseries_idle = 1000000\n";
+
 /// A running `mmscope run`.
 pub(crate) struct Daemon {
     child: Child,
@@ -63,7 +66,7 @@ impl Daemon {
     /// With more lines of configuration. There is no budget, unless the arguments have one: everything has to be counted.
     pub(crate) fn configured(more: &str, args: &[&str]) -> Self {
         let config = tempfile::NamedTempFile::new().unwrap();
-        fs::write(config.path(), format!("tick = \"200ms\"\noverhead_budget = \"off\"\n{more}")).unwrap();
+        fs::write(config.path(), format!("{EVERYBODY}tick = \"200ms\"\noverhead_budget = \"off\"\n{more}")).unwrap();
         let mut child = mmscope()
             .args(["run", "--web.listen-address=127.0.0.1:0", "--config.file"])
             .arg(config.path())
