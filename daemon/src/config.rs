@@ -119,7 +119,7 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
 /// Shortest and longest tick: below, reading costs more than the probes; above, 32-bit counters could wrap.
 const TICK: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 /// Series of a scrape; below, there is no room for a subject beside "other".
-const SERIES: std::ops::RangeInclusive<usize> = 2_000..=1_000_000;
+const SERIES: std::ops::RangeInclusive<usize> = 2_500..=1_000_000;
 /// Most subjects; each is some 250 series of a scrape, most of them buckets.
 const SUBJECTS: std::ops::RangeInclusive<usize> = 1..=10_000;
 

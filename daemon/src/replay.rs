@@ -25,6 +25,7 @@ use crate::{
     export::{Format, Scrape},
     failure::Failure,
     governor::Governed,
+    identity::Rules,
     kernel::from_traced,
     model::Snapshot,
     recording::{Finish, Frame, Header, Reader},
@@ -41,6 +42,7 @@ type Names = BTreeMap<u64, String>;
 /// A recording that is played.
 pub struct Player<R> {
     reader: Reader<R>,
+    rules: Rules,
     scope: Scope,
     names: Names,
     is_evident: bool,
@@ -60,7 +62,8 @@ impl<R: std::io::Read> Player<R> {
         config.anomaly.check(&header.record).map_err(|message| format!("as it was recorded, {message}"))?;
         let scope = Scope::new(config, header.host.clone());
         let snapshot = Snapshot { hooks: header.host.hooks.clone(), ..Snapshot::default() };
-        Ok(Self { reader, scope, names, is_evident, snapshot, uptime: Duration::ZERO })
+        let rules = Rules::new(config.subject_rules.clone());
+        Ok(Self { reader, rules, scope, names, is_evident, snapshot, uptime: Duration::ZERO })
     }
 
     /// What was known from the start.
@@ -68,12 +71,17 @@ impl<R: std::io::Read> Player<R> {
         self.reader.header()
     }
 
-    /// Reads on to what the next tick saw.
+    /// Reads on to what the next tick saw; subjects have the names that the configuration's rules give them.
     pub fn next_sight(&mut self) -> Option<Box<Sight>> {
-        self.reader.by_ref().find_map(|frame| match frame {
+        let mut sight = self.reader.by_ref().find_map(|frame| match frame {
             Frame::Sight(sight) => Some(sight),
             Frame::Names(_) => None,
-        })
+        })?;
+        let of_mms = sight.mms.iter_mut().map(|mm| &mut mm.subject);
+        for subject in of_mms.chain(sight.records.iter_mut().map(|(subject, _)| subject)) {
+            *subject = self.rules.apply(subject.clone());
+        }
+        Some(sight)
     }
 
     /// Puts it through the scope. The alerts that it raised and cleared, a line each.

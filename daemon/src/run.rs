@@ -66,8 +66,9 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     privileges::check(Path::new("/"))?;
     let listener = web::listen(&args.listen_address).await?;
     let address = listener.local_addr().map_or_else(|_| args.listen_address.clone(), |address| address.to_string());
+    let url = format!("{}://{address}", front.scheme());
     let is_terminal = std::io::stdout().is_terminal();
-    let notifier = Notifier::start(&config.notify, config.anomaly.alerts, &address, is_terminal)?;
+    let notifier = Notifier::start(&config.notify, config.anomaly.alerts, &url, is_terminal)?;
     let output = args.record.as_deref().map(|path| Output::open(path, false, args.record_max_bytes)).transpose()?;
     let (loaded, observer, host) = match observer::start(&config, &args.probes) {
         Ok(started) => started,
@@ -85,7 +86,7 @@ pub async fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let (warden, reins) = warden::start(loaded, host.hooks.clone(), settings)?;
 
     if is_terminal {
-        say(&terminal::greeting(&address, &args.telemetry_path, &host.release, &host.hooks, observer.tables()));
+        say(&terminal::greeting(&url, &args.telemetry_path, &host.release, &host.hooks, observer.tables()));
     } else {
         log_start(&address, &host.release, &host.hooks, observer.tables());
     }

@@ -24,15 +24,9 @@ const REASON: usize = 76;
 
 /// Said once at start.
 #[must_use]
-pub fn greeting(
-    address: &str,
-    telemetry_path: &str,
-    kernel: &str,
-    hooks: &[HookState],
-    tables: &[TableSize],
-) -> String {
-    let mut text = format!("mmscope on kernel {kernel}\n\n  metrics  http://{address}{telemetry_path}\n");
-    let _ = writeln!(text, "  page     http://{address}/");
+pub fn greeting(url: &str, telemetry_path: &str, kernel: &str, hooks: &[HookState], tables: &[TableSize]) -> String {
+    let mut text = format!("mmscope on kernel {kernel}\n\n  metrics  {url}{telemetry_path}\n");
+    let _ = writeln!(text, "  page     {url}/");
     if let Some(memory) = memory(tables, 1) {
         let _ = writeln!(text, "  tables   {memory}");
     }
@@ -237,7 +231,7 @@ mod tests {
         let mut hooks = vec![HookState::Attached(Tier::T); HOOKS.len()];
         hooks[1] = HookState::Absent("refused".to_owned());
         hooks[2] = HookState::Absent("exit_mmap is absent: refused".to_owned());
-        let text = greeting("127.0.0.1:10942", "/metrics", "6.18", &hooks, &[]);
+        let text = greeting("http://127.0.0.1:10942", "/metrics", "6.18", &hooks, &[]);
         assert!(text.contains("http://127.0.0.1:10942/metrics"));
         assert_eq!(text.matches("refused").count(), 1);
         assert!(text.contains("2 absent, refused:"));
@@ -254,7 +248,7 @@ mod tests {
             table("histogram_rows", 8),
             table("x", 1),
         ];
-        let text = greeting("127.0.0.1:10942", "/metrics", "6.18", &[], &tables);
+        let text = greeting("http://127.0.0.1:10942", "/metrics", "6.18", &[], &tables);
         let line = text.lines().find(|line| line.starts_with("  tables")).unwrap();
         assert_eq!(line, "  tables   36.0 MiB for any number of processes and CPUs (mm_slots 19.0 MiB)");
         assert!(line.len() <= 80);

@@ -1,7 +1,7 @@
 //! Replays of the recordings in `recordings`, which `cargo xtask recording` makes: the same each time, and as the snapshots
 //! have them. After a change that is meant, `INSTA_UPDATE=always` takes the new snapshots.
 
-use std::{fs, io, path::PathBuf, process::Command, sync::Arc};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, process::Command, sync::Arc};
 
 use mmscope::{
     anomaly::Class,
@@ -29,6 +29,11 @@ fn replay(recording: &[u8], config: &Config) -> Replayed {
     }
     let metrics = Scrape::new(Arc::new(player.snapshot().clone()), Format::Prometheus).text();
     Replayed { alerts, metrics, finish: player.finish().unwrap().to_string() }
+}
+
+fn series_of<R: io::Read>(player: &Player<R>) -> usize {
+    let text = Scrape::new(Arc::new(player.snapshot().clone()), Format::Prometheus).text();
+    text.lines().filter(|line| !line.starts_with('#')).count()
 }
 
 fn hazards() -> (Vec<u8>, Config) {
@@ -117,14 +122,17 @@ fn a_quiet_hour_raises_no_alert() {
         Player::new(Reader::new(io::Cursor::new(&recording)).unwrap(), &Config::default(), Default::default(), false)
             .unwrap();
     let (mut told, mut length) = (String::new(), std::time::Duration::ZERO);
+    let (mut comms, mut series) = (BTreeSet::new(), 0);
     while let Some(sight) = player.next_sight() {
         told.push_str(&player.see(&sight));
         length = sight.uptime;
+        comms.extend(sight.mms.iter().map(|mm| mm.subject.comm.clone()));
+        series = series.max(series_of(&player));
     }
     assert!(length >= std::time::Duration::from_secs(3600), "{length:?}");
-    let comms: Vec<&str> = player.snapshot().subjects.keys().map(|subject| subject.comm.as_str()).collect();
     for comm in ["cc1", "postgres", "python3", "sh"] {
-        assert!(comms.contains(&comm), "{comm} in {comms:?}");
+        assert!(comms.contains(comm), "{comm} in {comms:?}");
     }
+    assert!(series <= Config::default().series_cap, "{series} series");
     assert_eq!(told, "");
 }

@@ -11,6 +11,7 @@ mod daemon;
 mod guest;
 mod host;
 mod loads;
+mod many;
 mod native;
 mod overhead;
 mod page;
@@ -37,6 +38,8 @@ enum What {
     Native(native::NativeArgs),
     /// Time and requests for memory of the daemon's own steps, and of a scrape
     Core(core::CoreArgs),
+    /// Names, sums and scrapes of a host with many cgroups whose processes come and go
+    Many(many::ManyArgs),
     /// Memory, processor time, scrapes and start of the daemon on this host
     Daemon(daemon::DaemonArgs),
 }
@@ -49,6 +52,7 @@ pub(crate) fn main(args: &BenchArgs) -> Result<ExitCode> {
         What::Scale(args) => scale::main(args),
         What::Native(args) => native::main(args),
         What::Core(args) => core::main(args),
+        What::Many(args) => many::main(args),
         What::Daemon(args) => daemon::main(args),
     }
 }

@@ -133,10 +133,12 @@ pub(crate) fn main(args: &VmArgs) -> Result<ExitCode> {
 /// Times that a guest is booted whose emulator fails it at boot.
 const BOOTS: u32 = 3;
 
-/// Lines of a guest's shell: mmscope started and ready, `$mmscope` its process, `get PATH` a page of it.
+/// Lines of a guest's shell: mmscope started and ready, `$mmscope` its process, `get PATH` a page of it. Everybody is told by name,
+/// however little they do.
 pub(crate) const START_MMSCOPE: &str = r#"
 get() { /bin/busybox wget -q -O - "http://127.0.0.1:10942/$1"; }
-mmscope run --overhead-budget=off >/run/mmscope.log 2>&1 &
+printf 'series_cap = 1000000\nseries_idle = 1000000\n' >/run/mmscope.toml
+mmscope run --overhead-budget=off --config.file /run/mmscope.toml >/run/mmscope.log 2>&1 &
 mmscope=$!
 for second in $(seq 120); do
     get -/ready >/dev/null 2>&1 && break

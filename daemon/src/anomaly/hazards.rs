@@ -19,6 +19,9 @@ pub struct Hazard {
     pub count: u64,
 }
 
+/// A subject for so many series of the cap: each has classes and outcomes, and they are no more than a quarter of it.
+const SERIES_OF_ONE: usize = 64;
+
 type Totals = BTreeMap<(Class, &'static str), u64>;
 
 pub(super) struct Hazards {
@@ -32,7 +35,8 @@ pub(super) struct Hazards {
 impl Hazards {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            subjects: config.subjects,
+            // A part of a scrape's series at most, even where everything that there is has happened to each.
+            subjects: config.subjects.min(config.series_cap / SERIES_OF_ONE),
             quiet: config.subject_quiet,
             places: BTreeMap::new(),
             other: Totals::new(),

@@ -69,3 +69,43 @@ impl Web {
         within("web.target_bytes", &self.target_bytes, &64, &(32 << 10))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, bounds::Shown as _};
+
+    #[test]
+    fn the_page_has_every_key_with_its_default() {
+        let web = Web::default();
+        let shown = [
+            ("connections", web.connections.shown()),
+            ("handshake_timeout", web.handshake_timeout.shown()),
+            ("header_timeout", web.header_timeout.shown()),
+            ("request_timeout", web.request_timeout.shown()),
+            ("idle_timeout", web.idle_timeout.shown()),
+            ("header_bytes", web.header_bytes.shown()),
+            ("header_lines", web.header_lines.shown()),
+            ("target_bytes", web.target_bytes.shown()),
+        ];
+        let page = include_str!("../../../docs/web.md");
+        for (key, default) in shown {
+            assert!(page.contains(&format!("| `{key}` | {default} |")), "{key}: {default}");
+        }
+        for refusal in crate::web::Refusal::ALL {
+            assert!(page.contains(&format!("`{}`", refusal.name())), "{}", refusal.name());
+        }
+    }
+
+    #[test]
+    fn bounds_are_checked() {
+        let wrong = |text: &str, parts: &[&str]| {
+            let message = Config::parse(&format!("[web]\n{text}\n")).unwrap_err();
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        };
+        wrong("connections = 0", &["web.connections", "between 1 and 10000"]);
+        wrong("header_timeout = \"1ms\"", &["web.header_timeout", "100ms"]);
+        wrong("header_bytes = 100", &["web.header_bytes", "8192"]);
+        wrong("conections = 1", &["line 2", "conections"]);
+    }
+}

@@ -10,6 +10,8 @@ mod native;
 mod negotiate;
 mod protobuf;
 mod scrape;
+#[cfg(test)]
+mod size;
 mod text;
 
 pub use catalogue::{CATALOGUE, Family, Kind, is_measured, markdown};

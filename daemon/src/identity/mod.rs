@@ -13,12 +13,12 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 
 pub use containers::{ContainerName, ContainerNames};
 pub use parts::Parts;
+pub(crate) use rules::Rules;
 
 use crate::{config::Config, intake::Owner};
 use cache::Cache;
 use cgroup::Hierarchies;
 use containers::Containers;
-use rules::Rules;
 
 /// Whom a figure is told about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,13 +8,13 @@ use crate::config::{Pattern, SubjectRule};
 const REMEMBERED: usize = 8 * 1024;
 
 /// The rules, and what they came to.
-pub(super) struct Rules {
+pub(crate) struct Rules {
     rules: Vec<SubjectRule>,
     known: Cache<Subject, Subject>,
 }
 
 impl Rules {
-    pub(super) fn new(rules: Vec<SubjectRule>) -> Self {
+    pub(crate) fn new(rules: Vec<SubjectRule>) -> Self {
         Self { rules, known: Cache::new(REMEMBERED) }
     }
 
@@ -23,7 +23,7 @@ impl Rules {
     }
 
     /// What a subject is told as.
-    pub(super) fn apply(&mut self, subject: Subject) -> Subject {
+    pub(crate) fn apply(&mut self, subject: Subject) -> Subject {
         if self.rules.is_empty() || subject.is_other() {
             return subject;
         }

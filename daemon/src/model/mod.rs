@@ -56,16 +56,6 @@ impl Limits {
             series_idle: config.series_idle,
         }
     }
-
-    /// Series that subjects may make, whatever happens.
-    fn cap_of_subjects(&self) -> usize {
-        self.series_cap.saturating_sub(ELSEWHERE)
-    }
-
-    /// Series that subjects may make which do little.
-    fn idle_of_subjects(&self) -> usize {
-        self.series_idle.saturating_sub(ELSEWHERE_IDLE)
-    }
 }
 
 /// What is told at a scrape.

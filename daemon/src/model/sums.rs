@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Exemplar, Exemplars, Limits, SubjectFigures,
+    ELSEWHERE, ELSEWHERE_IDLE, Exemplar, Exemplars, Limits, SubjectFigures,
     candidates::{BUSY, Candidates, Score, Seen},
 };
 use crate::{identity::Subject, intake::Counts};
@@ -46,6 +46,8 @@ pub struct Model {
     other: Counts,
     other_exemplars: Exemplars,
     figures: SubjectFigures,
+    /// Series beside those of subjects, over what is set aside.
+    beside: usize,
     now: Duration,
 }
 
@@ -60,8 +62,24 @@ impl Model {
             other: Counts::default(),
             other_exemplars: Exemplars::default(),
             figures: SubjectFigures::default(),
+            beside: 0,
             now: Duration::ZERO,
         }
+    }
+
+    /// How many series there are beside: hazards have subjects too.
+    pub fn leave_room_for(&mut self, series: usize) {
+        self.beside = series;
+    }
+
+    /// Series that subjects may make, whatever happens.
+    fn cap(&self) -> usize {
+        self.limits.series_cap.saturating_sub(ELSEWHERE + self.beside)
+    }
+
+    /// Series up to which those are told apart too that do little.
+    fn idle_cap(&self) -> usize {
+        self.limits.series_idle.saturating_sub(ELSEWHERE_IDLE + self.beside).min(self.cap())
     }
 
     /// Adds what one tick saw; `now` is any time that does not go back.
@@ -143,7 +161,7 @@ impl Model {
         // One that is still shown takes no more series than it has.
         let is_shown = self.places.contains_key(subject);
         let more = if is_shown { 0 } else { counts.series().max(TYPICAL) };
-        let budget = if candidate.is_busy() { limits.cap_of_subjects() } else { limits.idle_of_subjects() };
+        let budget = if candidate.is_busy() { self.cap() } else { self.idle_cap() };
         let used = self.series();
         let fits = used + more <= budget;
         if fits && self.told() < limits.subjects {
@@ -197,7 +215,7 @@ impl Model {
         }
         let staying: usize =
             self.places.values().filter(|place| place.leaving.is_none()).map(|place| place.series).sum();
-        if staying + self.other.series() <= self.limits.idle_of_subjects() {
+        if staying + self.other.series() <= self.idle_cap() {
             return;
         }
         let calm = self.places.values_mut().filter(|place| place.leaving.is_none());
@@ -209,7 +227,7 @@ impl Model {
 
     /// Whatever it takes: first those who are shown for the last time anyway, then the least.
     fn keep_cap(&mut self) {
-        while self.series() > self.limits.cap_of_subjects() {
+        while self.series() > self.cap() {
             let order = |place: &Place| (place.leaving.is_none(), place.leaving, place.score.events(), place.active);
             let least = self.places.iter().min_by_key(|(_, place)| order(place));
             let Some((subject, place)) = least.map(|(subject, place)| (subject.clone(), place)) else { return };

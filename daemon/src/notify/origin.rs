@@ -39,12 +39,13 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// `host` is this host's name, `address` what is served on.
+    /// `host` is this host's name, `address` what is served on, `https://` before it where it is that.
     pub(super) fn new(config: &config::Notify, host: &str, address: &str) -> Self {
         let port = address.rsplit_once(':').map_or("", |(_, port)| port);
+        let scheme = address.split_once("://").map_or("http", |(scheme, _)| scheme);
         Self {
             instance: config.instance.clone().unwrap_or_else(|| format!("{host}:{port}")),
-            url: config.external_url.as_ref().map_or_else(|| format!("http://{host}:{port}/"), ToString::to_string),
+            url: config.external_url.as_ref().map_or_else(|| format!("{scheme}://{host}:{port}/"), ToString::to_string),
             runbook: config.runbook_url.clone().unwrap_or_else(|| runbooks(env!("CARGO_PKG_REPOSITORY"))),
         }
     }
@@ -75,6 +76,7 @@ mod tests {
         let config = config::Notify::default();
         let origin = Origin::new(&config, "db1", "[::1]:10942");
         assert_eq!((&*origin.instance, &*origin.url), ("db1:10942", "http://db1:10942/"));
+        assert_eq!(Origin::new(&config, "db1", "https://[::1]:10942").url, "https://db1:10942/");
         assert_eq!(origin.runbook(Class::Blind, Severity::Info), "docs/runbooks/MmscopeBlind.md");
         let config = config::Notify {
             instance: Some("x".to_owned()),

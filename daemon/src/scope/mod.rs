@@ -144,6 +144,7 @@ impl Scope {
             probe_misses: grown.probe_misses,
         });
         self.last = sight.uptime;
+        self.model.leave_room_for(self.anomalies.hazards().len());
         self.model.fold(sight.uptime, sight.mms.iter().map(|mm| (&mm.subject, &mm.counts)));
         self.model.keep(sight.wall, sight.exemplars());
         self.records += sight.records.len() as u64;

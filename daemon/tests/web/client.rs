@@ -120,7 +120,7 @@ impl Server {
                 let _ = send.send(line);
             }
         });
-        let mut wait_for = |part: &str| loop {
+        let wait_for = |part: &str| loop {
             let line = lines.recv_timeout(PATIENCE).expect("mmscope says how it goes");
             if line.contains(part) {
                 break line;

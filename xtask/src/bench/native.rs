@@ -72,7 +72,7 @@ const RUNS: u32 = 3;
 /// Such loads are over any budget, and what is given up costs nothing.
 const WHOLE: &[&str] = &["--overhead-budget=off"];
 /// While locks are counted.
-const QUICK: &str = "tick = \"200ms\"\n";
+const QUICK: &str = "tick = \"200ms\"\nseries_cap = 1000000\nseries_idle = 1000000\n";
 /// Ticks after which whatever happened is in a scrape.
 const SETTLED: f64 = 8.0;
 

@@ -65,6 +65,8 @@ cool_down = "0s"
 /// Of a daemon that sees all. Two more sinks remember for the step in which Alertmanagers are down: one like `own`, and one with
 /// room for two alerts that were cleared.
 pub(super) const CONFIG: &str = r#"tick = "500ms"
+series_cap = 1000000
+series_idle = 1000000
 # There are looks at what it costs, and nothing is given up for it.
 overhead_budget = "100%"
 [record]
@@ -105,6 +107,8 @@ queue = 2
 
 /// Of one that records single events from a microsecond on and looks too seldom to fetch them all.
 pub(super) const LOSING_CONFIG: &str = r#"tick = "2s"
+series_cap = 1000000
+series_idle = 1000000
 overhead_budget = "off"
 [record]
 window = "1us"
@@ -117,6 +121,8 @@ clear_after = "5s"
 
 /// Of one that has room for a single alert, and a receiver that does not take it.
 pub(super) const FEW_ALERTS_CONFIG: &str = r#"tick = "500ms"
+series_cap = 1000000
+series_idle = 1000000
 overhead_budget = "off"
 [record]
 hold = "1ms"

@@ -172,6 +172,26 @@ fn room() -> Vec<Panel> {
         .ask("sum by (instance) (rate(mmscope_alerts_dropped_total{@host}[@rate]))", "alerts {{instance}}")
         .ask("sum by (instance) (rate(mmscope_baselines_dropped_total{@host}[@rate]))", "baselines {{instance}}")
         .unit("cps"),
+        Panel::new(
+            Kind::Lines,
+            "Subjects",
+            "Those that are told apart, and those that are about to go into \"other\".",
+        )
+        .ask("sum by (instance, state) (mmscope_subjects{@host})", "{{state}} {{instance}}"),
+        Panel::new(
+            Kind::Lines,
+            "Subjects folded",
+            "Into \"other\": because another has the place, or for want of series. docs/subjects.md.",
+        )
+        .ask("sum by (instance, reason) (rate(mmscope_subjects_folded_total{@host}[@rate]))", "{{reason}} {{instance}}")
+        .unit("cps"),
+        Panel::new(
+            Kind::Lines,
+            "Requests refused",
+            "Connections and requests that mmscope did not serve, by reason. docs/web.md.",
+        )
+        .ask("sum by (reason) (rate(mmscope_http_refused_total{@host}[@rate]))", "{{reason}}")
+        .unit("cps"),
     ]
 }
 
