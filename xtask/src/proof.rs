@@ -141,6 +141,7 @@ fn prove(args: &ProofArgs, releases: &[Release], guests: &GuestTools, binaries: 
     let stage = Stage::start(&folder, &guests.busybox)?;
     let steps = steps::of(args.short);
     let mut direct = Direct::start(releases[0], &folder)?;
+    let unfixed = if args.short { None } else { unfixed::run(&direct, guests, binaries, &folder)? };
     let guest = guest::guest(kernel, binaries, &stage, direct.ports(), &steps, &folder)?;
     let (seen, ended) = thread::scope(|scope| {
         let thread = scope.spawn(|| guest.run(guests));
@@ -156,11 +157,8 @@ fn prove(args: &ProofArgs, releases: &[Release], guests: &GuestTools, binaries: 
     outcome.kernel = release;
     outcome.problems.extend(ended.problem());
     outcome.problems.extend(guest::problems(&ended.output));
-    if !args.short
-        && let Some((own, problems)) = unfixed::run(&direct, guests, binaries, &folder)?
-    {
+    if let Some((own, problems)) = unfixed {
         outcome.problems.extend(problems);
-        outcome.problems.append(&mut direct.memory.look().problems);
         let way = outcome.ways.iter_mut().find(|way| way.key.0 == unfixed::ALERT);
         way.context("nobody followed the alert on lost stores")?.own = Some(own);
     }

@@ -304,8 +304,8 @@ impl Guest {
         eprintln!("vm: booting {} ({})", self.kernel.release, folder.display());
 
         let mut wanted = self.modules.clone();
-        if self.forward.is_some() {
-            // Modules in most cloud kernels; where a part is built in, it is left out.
+        if self.forward.is_some() && self.kernel.modules.is_some() {
+            // Modules in most cloud kernels; where a part is built in, it is left out. A kernel that brings none has them built in.
             wanted.extend(["virtio_pci", "virtio_net"].map(str::to_owned));
         }
         if self.root.is_some() {

@@ -167,7 +167,7 @@ pub(super) fn run(
     let slow: Vec<&str> = steps.iter().filter(|step| step.is_slow).flat_map(Step::names).collect();
     for step in steps {
         let alerts: Vec<&str> = step.names().collect();
-        eprintln!("proof: {}: {}", step.name, alerts.join(", "));
+        eprintln!("proof: {} {}", step.name, alerts.join(", "));
         for Cause { alert, by, comm } in &step.causes {
             follower.begin(alert, GUEST, by, Own::of(alert, *comm));
         }
