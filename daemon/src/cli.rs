@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use crate::{config::Budget, governor::Level, plan::HOOKS};
+use crate::{attach::HELPER, config::Budget, governor::Level, plan::HOOKS};
 
 /// Watches how Linux processes change their page tables.
 #[derive(Debug, Parser)]
@@ -30,6 +30,16 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Say of every hook whether it can be attached here, how, or why not, and what that costs
     Doctor(DoctorArgs),
+    /// What mmscope run starts for itself, to switch the kernel's statistics on
+    #[command(name = HELPER, hide = true)]
+    StatisticsHelper,
+    /// Write manual pages and completions to a folder, for packages
+    #[command(hide = true)]
+    Pages {
+        /// The folder
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 /// Options of `mmscope run`.
@@ -73,6 +83,10 @@ pub struct RunArgs {
         requires = "record"
     )]
     pub record_max_bytes: u64,
+    /// Read the kernel's symbols from standard input, where the service manager has opened /proc/kallsyms with rights that mmscope
+    /// does not have
+    #[arg(long)]
+    pub kallsyms_on_stdin: bool,
     /// Format of the log
     #[arg(long = "log.format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Logfmt)]
     pub log_format: LogFormat,

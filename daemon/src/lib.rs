@@ -16,13 +16,16 @@ pub mod scope;
 pub mod web;
 
 pub mod cli;
+pub mod cli_pages;
 pub mod config;
 pub mod doctor;
 pub mod failure;
 pub mod memory;
 pub mod privileges;
 pub mod record;
+pub mod reload;
 pub mod replay;
 pub mod run;
+pub mod service;
 pub mod terminal;
 pub mod warden;

@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use mmscope::{
+    attach,
     cli::{Cli, Command, LogFormat, LogLevel},
-    doctor,
+    cli_pages, doctor,
     failure::Failure,
-    record, replay, run,
+    privileges::{self, Part},
+    record, replay, run, service,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -29,17 +31,23 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Run(args) => {
             start_log(args.log_format, args.log_level);
-            block_on(run::run(args))
+            // The environment is changed while there are no threads.
+            service::listener().and_then(|handed| block_on(Threads::WithoutRights, run::run(args, handed)))
         }
         Command::Record(args) => {
             start_log(LogFormat::Logfmt, LogLevel::Warn);
-            block_on(record::record(args))
+            block_on(Threads::AsWeAre, record::record(args))
         }
         Command::Replay(args) => {
             start_log(LogFormat::Logfmt, LogLevel::Warn);
-            block_on(replay::replay(args))
+            block_on(Threads::AsWeAre, replay::replay(args))
         }
         Command::Doctor(args) => doctor::doctor(args),
+        Command::StatisticsHelper => {
+            start_log(LogFormat::Logfmt, LogLevel::Warn);
+            attach::help().map(|()| ExitCode::SUCCESS)
+        }
+        Command::Pages { folder } => cli_pages::write(folder).map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("mmscope: {failure}");
@@ -47,10 +55,26 @@ fn main() -> ExitCode {
     })
 }
 
-fn block_on(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("mmscope").enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::System(format!("start threads: {error}")))?;
+/// What the runtime's threads may do; the task itself begins in ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    /// What this process may.
+    AsWeAre,
+    /// What any other process may, where this one's rights are capabilities.
+    WithoutRights,
+}
+
+fn block_on(threads: Threads, task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).thread_name("mmscope").enable_all();
+    if threads == Threads::WithoutRights {
+        builder.on_thread_start(|| {
+            if let Err(error) = privileges::keep(Part::Others) {
+                tracing::error!(%error, "a thread keeps rights that it has no use for");
+            }
+        });
+    }
+    let runtime = builder.build().map_err(|error| Failure::System(format!("start threads: {error}")))?;
     let result = runtime.block_on(task);
     // A look-up of a name that hangs does not keep mmscope from leaving.
     runtime.shutdown_background();

@@ -1,10 +1,15 @@
-//! What this process may do, before the kernel has to refuse it.
+//! What this process may do, before the kernel has to refuse it; and what each of its threads may still do afterwards.
+//!
+//! Capabilities are a thread's own. Where mmscope runs as another user than root, what has a use for one keeps that one, and every
+//! other thread has none: deploy/README.md has the list. As root nothing is dropped, for root's rights are not in capabilities
+//! alone.
 
 use std::{fs, path::Path};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-use crate::failure::Failure;
+use crate::{attach, failure::Failure};
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
@@ -36,6 +41,65 @@ pub fn raise_memlock() {
     if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
         tracing::debug!(%error, "RLIMIT_MEMLOCK stays as it is");
     }
+}
+
+/// Whether capabilities are all that this process has beyond others.
+#[must_use]
+pub fn are_capabilities() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+/// Whether this thread may switch the kernel's run-time statistics of programs on.
+#[must_use]
+pub fn may_switch_statistics() -> bool {
+    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}
+
+/// What a thread keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It attaches programs, again and again.
+    Attaching,
+    /// It switches the kernel's statistics on.
+    Statistics,
+    /// Neither.
+    Others,
+}
+
+/// Gives up, for this thread and those that it starts from now on, what its part has no use for. Where capabilities are not all, as
+/// for root, nothing is given up.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn keep(part: Part) -> Result<(), Failure> {
+    if !are_capabilities() {
+        return Ok(());
+    }
+    let wanted = match part {
+        Part::Attaching => CapabilitySet::BPF | CapabilitySet::PERFMON,
+        Part::Statistics => CapabilitySet::SYS_ADMIN,
+        Part::Others => CapabilitySet::empty(),
+    };
+    let limited = keep_only(wanted, part == Part::Others);
+    limited.map_err(|error| Failure::System(format!("give capabilities up: {error}")))
+}
+
+/// Before 5.19 a kernel that forbids others to load programs forbids them to read maps as well, those that they have open too:
+/// there whoever ticks keeps CAP_BPF.
+fn keep_only(wanted: CapabilitySet, reads_maps: bool) -> rustix::io::Result<()> {
+    let CapabilitySets { permitted, .. } = capabilities(None)?;
+    let only = |kept: CapabilitySet, permitted: CapabilitySet| {
+        let sets = CapabilitySets { effective: kept, permitted, inheritable: CapabilitySet::empty() };
+        set_capabilities(None, sets)
+    };
+    let mut kept = wanted & permitted;
+    // Still permitted, so that it can be had again.
+    only(kept, permitted)?;
+    if reads_maps && !attach::may_read_maps() {
+        kept |= CapabilitySet::BPF & permitted;
+    }
+    only(kept, kept)
 }
 
 #[cfg(test)]

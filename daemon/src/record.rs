@@ -16,12 +16,13 @@ use tokio::{
 
 use crate::{
     anomaly::Host,
+    attach::StatisticsSwitch,
     cli::RecordArgs,
     config::Config,
     failure::Failure,
     governor::Level,
     intake::TableSize,
-    kernel::{SYMBOLS, name_addresses},
+    kernel::{Table, name_addresses},
     memory,
     observer::{self, Observer},
     plan::HookState,
@@ -176,7 +177,7 @@ impl Recorder {
 }
 
 fn names(addresses: &[u64]) -> Names {
-    match name_addresses(Path::new(SYMBOLS), addresses) {
+    match Table::open().and_then(|table| name_addresses(&table.path(), addresses)) {
         Ok(names) => addresses.iter().copied().zip(names).collect(),
         Err(error) => {
             tracing::warn!(%error, "stacks have no names");
@@ -214,7 +215,7 @@ pub async fn record(args: &RecordArgs) -> Result<ExitCode, Failure> {
         budget: config.overhead_budget.ratio(),
         stop_file: config.stop_file.clone(),
     };
-    let (warden, reins) = warden::start(loaded, host.hooks, settings)?;
+    let (warden, reins) = warden::start(loaded, host.hooks, settings, StatisticsSwitch::own())?;
     eprintln!(
         "mmscope: recording to {} on kernel {}, {attached} hooks attached; Ctrl-C ends it",
         args.output.display(),

@@ -206,7 +206,7 @@ async fn slowly(
     let site = web::Site {
         snapshot: Arc::new(ArcSwap::from_pointee(player.snapshot().clone())),
         telemetry_path: args.telemetry_path.clone(),
-        tick: STILL,
+        tick: watch::channel(STILL).1,
         last_tick: Arc::default(),
         governed,
         front,

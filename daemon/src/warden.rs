@@ -16,11 +16,12 @@ use tokio::{
 };
 
 use crate::{
-    attach::{Loaded, RunStatistics, Runs},
+    attach::{Loaded, Runs, StatisticsSwitch},
     failure::Failure,
     governor::{Cost, Costs, Governed, Governor, Level, Order, percent},
     observer::{Observer, monotonic_ns},
     plan::{HOOKS, HookState},
+    privileges::{self, Part},
     scope::Sight,
 };
 
@@ -81,7 +82,7 @@ impl Reins {
 }
 
 /// What the warden keeps to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Of the host's CPU time; none: no bound.
     pub budget: Option<f64>,
@@ -94,13 +95,23 @@ pub struct Settings {
 /// The running warden. Dropping it detaches everything.
 #[derive(Debug)]
 pub struct Warden {
-    stop: Option<std_mpsc::Sender<()>>,
+    orders: Option<std_mpsc::Sender<Settings>>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Warden {
+    /// Keeps to other settings from now on; what is given up at least stays as it was at the start.
+    pub fn change(&self, settings: Settings) {
+        if let Some(orders) = &self.orders {
+            // It has ended only if it has failed, which is told at the end.
+            let _ = orders.send(settings);
+        }
+    }
 }
 
 impl Drop for Warden {
     fn drop(&mut self) {
-        self.stop.take();
+        self.orders.take();
         if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
             tracing::error!("the thread that keeps the budget has failed");
         }
@@ -116,18 +127,25 @@ const IN_PROGRESS: Duration = Duration::from_millis(20);
 /// What was begun before its beginning was attached ends within this time, mostly.
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// Takes charge of what is attached. `hooks` are their states.
+/// Takes charge of what is attached. `hooks` are their states. Of this thread's rights its own one keeps those that attaching
+/// again takes.
 ///
 /// # Errors
 ///
 /// When there can be no thread.
-pub fn start(loaded: Loaded, hooks: Vec<HookState>, settings: Settings) -> Result<(Warden, Reins), Failure> {
-    let (stop, stopped) = std_mpsc::channel();
+pub fn start(
+    loaded: Loaded,
+    hooks: Vec<HookState>,
+    settings: Settings,
+    statistics: StatisticsSwitch,
+) -> Result<(Warden, Reins), Failure> {
+    let (orders, obeyed) = std_mpsc::channel();
     let budget = settings.budget.filter(|_| settings.least == Level::Full);
     let (told, governed) = watch::channel(Governed { budget, ..Governed::default() });
     let (ask, requests) = mpsc::channel(1);
     let work = Work {
         loaded,
+        statistics,
         hooks,
         governor: budget.map(Governor::new),
         settings,
@@ -137,15 +155,21 @@ pub fn start(loaded: Loaded, hooks: Vec<HookState>, settings: Settings) -> Resul
         counted: Instant::now(),
         told,
         ask,
-        stopped,
+        orders: obeyed,
+        ordered: None,
     };
-    let thread = std::thread::Builder::new().name("warden".to_owned()).spawn(move || work.run());
+    let run = move || match privileges::keep(Part::Attaching) {
+        Ok(()) => work.run(),
+        Err(error) => tracing::error!(%error, "everything is detached: its thread cannot give rights up"),
+    };
+    let thread = std::thread::Builder::new().name("warden".to_owned()).spawn(run);
     let thread = thread.map_err(|error| Failure::System(format!("start a thread: {error}")))?;
-    Ok((Warden { stop: Some(stop), thread: Some(thread) }, Reins { governed, requests }))
+    Ok((Warden { orders: Some(orders), thread: Some(thread) }, Reins { governed, requests }))
 }
 
 struct Work {
     loaded: Loaded,
+    statistics: StatisticsSwitch,
     /// As attached at the start, or refused later.
     hooks: Vec<HookState>,
     /// None where there is no budget, or no telling what is spent.
@@ -158,7 +182,9 @@ struct Work {
     counted: Instant,
     told: watch::Sender<Governed>,
     ask: mpsc::Sender<Request>,
-    stopped: std_mpsc::Receiver<()>,
+    orders: std_mpsc::Receiver<Settings>,
+    /// Settings that came while it waited for something else.
+    ordered: Option<Settings>,
 }
 
 /// The daemon is leaving.
@@ -169,6 +195,10 @@ impl Work {
         let mut next_look = self.begin + POLL;
         self.shed_the_least();
         while self.wait(POLL.min(next_look.saturating_duration_since(Instant::now()))).is_ok() {
+            if let Some(settings) = self.ordered.take() {
+                self.change(settings);
+                next_look = Instant::now();
+            }
             self.obey_stop_file();
             if !self.is_stopped && Instant::now() >= next_look {
                 if self.look().is_err() {
@@ -181,11 +211,33 @@ impl Work {
         }
     }
 
-    fn wait(&self, time: Duration) -> Result<(), Leaving> {
-        match self.stopped.recv_timeout(time) {
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Leaving),
+    /// Waits for all of the time, whatever is ordered meanwhile.
+    fn wait(&mut self, time: Duration) -> Result<(), Leaving> {
+        let end = Instant::now() + time;
+        loop {
+            match self.orders.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Ok(settings) => self.ordered = Some(settings),
+                Err(RecvTimeoutError::Disconnected) => return Err(Leaving),
+            }
         }
+    }
+
+    fn change(&mut self, settings: Settings) {
+        let settings = Settings { least: self.settings.least, ..settings };
+        let budget = settings.budget.filter(|_| settings.least == Level::Full);
+        if budget != self.settings.budget && settings.least == Level::Full {
+            // What was given up for the old budget may fit into the new one; the next looks tell.
+            if !self.is_stopped && self.level != Level::Full {
+                self.restore();
+            }
+            self.governor = budget.map(Governor::new);
+            if let Some(governor) = &mut self.governor {
+                governor.set(self.level);
+            }
+            self.told.send_modify(|governed| (governed.budget, governed.ratio) = (budget, None));
+        }
+        self.settings = settings;
     }
 
     fn obey_stop_file(&mut self) {
@@ -246,7 +298,7 @@ impl Work {
 
     fn measure(&mut self, watched: Option<&'static str>) -> Result<Result<Costs, Failure>, Leaving> {
         let canary = watched.and_then(|hook| self.loaded.canary(hook));
-        let statistics = match RunStatistics::start() {
+        let statistics = match self.statistics.start() {
             Ok(statistics) => statistics,
             Err(error) => return Ok(Err(error)),
         };

@@ -50,6 +50,12 @@ impl Alerts {
         }
     }
 
+    /// Other bounds from now on; what is kept stays.
+    pub(super) fn reconfigure(&mut self, config: &config::Anomaly) {
+        let fresh = Self::new(config);
+        (self.looks, self.clear_after, self.room) = (fresh.looks, fresh.clear_after, fresh.room);
+    }
+
     /// Findings that found no room among the alerts, since the start.
     pub(super) fn over(&self) -> u64 {
         self.over

@@ -205,6 +205,17 @@ impl Baselines {
         })
     }
 
+    /// With what was usual so far, as far as there is room for it.
+    pub(super) fn continuing(mut self, old: Self) -> Self {
+        self.tracks = old.tracks;
+        self.over = old.over;
+        while self.tracks.len() > self.room {
+            let quietest = self.tracks.iter().min_by_key(|(_, track)| track.active).map(|(key, _)| key.clone());
+            quietest.and_then(|key| self.tracks.remove(&key));
+        }
+        self
+    }
+
     /// Figures that found no room, since the start.
     pub(super) fn over(&self) -> u64 {
         self.over

@@ -44,6 +44,12 @@ impl Hazards {
         }
     }
 
+    /// Other bounds from now on; totals stay.
+    pub(super) fn reconfigure(&mut self, config: &Config) {
+        let fresh = Self::new(config);
+        (self.subjects, self.quiet) = (fresh.subjects, fresh.quiet);
+    }
+
     pub(super) fn add(
         &mut self,
         now: Duration,

@@ -131,3 +131,19 @@ pub struct Transition {
     /// Records of it, where there are any; a few at most.
     pub evidence: Vec<Record>,
 }
+
+impl Transition {
+    /// The same, without its records.
+    #[must_use]
+    pub fn without_evidence(&self) -> Self {
+        Self {
+            class: self.class,
+            severity: self.severity,
+            subject: self.subject.clone(),
+            about: self.about,
+            is_active: self.is_active,
+            text: self.text.clone(),
+            evidence: Vec::new(),
+        }
+    }
+}

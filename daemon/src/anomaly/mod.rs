@@ -93,6 +93,18 @@ impl Anomalies {
         }
     }
 
+    /// Other bounds from now on. Alerts that are raised stay, and clear when their rule has not held for long enough; totals stay.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.bounds = config.anomaly.clone();
+        (self.judged, self.unjudged) = judgeable(&self.bounds, &self.host.hooks);
+        self.alerts.reconfigure(&self.bounds);
+        self.hazards.reconfigure(config);
+        self.baselines = match (self.baselines.take(), Baselines::new(config)) {
+            (Some(old), Some(new)) => Some(new.continuing(old)),
+            (_, new) => new,
+        };
+    }
+
     /// Hooks were given up, or taken back. A class that loses its hooks is not judged any more; its alerts clear in time.
     pub fn set_hooks(&mut self, hooks: Vec<HookState>) {
         (self.judged, self.unjudged) = judgeable(&self.bounds, &hooks);

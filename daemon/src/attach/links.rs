@@ -9,7 +9,6 @@ use aya::{
         FEntry, FExit, Program, ProgramError, fentry::FEntryLink, fexit::FExitLink, raw_trace_point::RawTracePointLink,
         tp_btf::BtfTracePointLink,
     },
-    sys::{Stats, enable_stats},
 };
 use probe_common::control::{CONTROL, Control};
 use zerocopy::IntoBytes as _;
@@ -43,21 +42,6 @@ pub struct Runs {
     pub count: u64,
     /// Of all its programs, nanoseconds.
     pub ns: u64,
-}
-
-/// The kernel counts and times programs' runs as long as this is kept.
-pub struct RunStatistics(#[expect(dead_code, reason = "held for its drop")] std::os::fd::OwnedFd);
-
-impl RunStatistics {
-    /// Switches them on.
-    ///
-    /// # Errors
-    ///
-    /// Where the kernel has none (before 5.8) or refuses.
-    pub fn start() -> Result<Self, Failure> {
-        let on = enable_stats(Stats::RunTime);
-        on.map(Self).map_err(|error| Failure::System(format!("BPF run-time statistics: {error}: {}", error.io_error)))
-    }
 }
 
 /// Loads a program.

@@ -246,6 +246,10 @@ families! {
         "Time during which things were not measured, by the last of stacks, hazards, waits, locks and all that was given up then: what happened meanwhile is in no total";
     "mmscope_mmap_lock_sampling" Gauge [] "1" LOCK, lock_sampling,
         "One acquisition or hold of mmap_lock in this many is counted, for as many; 1 if each is";
+    "mmscope_config_last_reload_successful" Gauge [] "1" &[], reload_is_good,
+        "Whether the configuration file was good when it was read last, at the start or on SIGHUP; a bad one changes nothing. Absent where there is no file";
+    "mmscope_config_last_reload_success_timestamp_seconds" Gauge [] "1" &[], reload_time,
+        "When the configuration file was good last, since the epoch; absent where there is no file";
     "mmscope_build_info" Gauge ["version"] "1" &[], build_info,
         "Always one; the label tells the version";
     "process_cpu_seconds_total" Counter [] "1" &[], process_cpu,

@@ -1,6 +1,6 @@
 //! The series of each family: which labels and values a snapshot has for it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::SystemTime};
 
 use nix::errno::Errno;
 use probe_common::{
@@ -370,6 +370,19 @@ fn errno_name(errno: u16) -> String {
     match Errno::from_raw(i32::from(errno)) {
         Errno::UnknownErrno => errno.to_string(),
         known => format!("{known:?}"),
+    }
+}
+
+pub(super) fn reload_is_good(snapshot: &Snapshot, sink: Sink<'_>) {
+    if let Some(reload) = snapshot.reload {
+        sink(&[], Value::Whole(u64::from(reload.is_good)));
+    }
+}
+
+pub(super) fn reload_time(snapshot: &Snapshot, sink: Sink<'_>) {
+    let since_epoch = snapshot.reload.and_then(|reload| reload.good_at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    if let Some(since_epoch) = since_epoch {
+        sink(&[], Value::Seconds(since_epoch.as_secs_f64()));
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Btf, BtfError, Targets};
+use super::{Btf, BtfError, Targets, symbols};
 
 /// Names of what a plan wants to know.
 pub struct Wanted<'a> {
@@ -102,10 +102,11 @@ impl KernelFacts {
             Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })?;
         let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
         facts.version = text("proc/version");
-        facts.preempts = preempts(&text("sys/kernel/debug/sched/preempt"), &text("proc/sys/kernel/version"));
+        let modes = Some(text(MODES)).filter(|modes| !modes.is_empty()).or_else(|| handed_over(root));
+        facts.preempts = preempts(&modes.unwrap_or_default(), &text("proc/sys/kernel/version"));
         // The table is long: only where it matters.
         if facts.preempts != Some(false) || facts.helpers.len() < wanted.helpers.len() {
-            let symbols = text("proc/kallsyms");
+            let symbols = symbols::text(root).unwrap_or_default();
             let [srcu, begin, end] = addresses(&symbols, [TRACEPOINT_SRCU, STACK_BEGIN, STACK_END]);
             facts.stack_bytes = begin.zip(end).and_then(|(begin, end)| stack_bytes(begin, end));
             facts.has_tracepoint_srcu = (!symbols.is_empty()).then_some(srcu.is_some());
@@ -158,6 +159,17 @@ impl KernelFacts {
                 .collect(),
         })
     }
+}
+
+/// The scheduler's modes, for root to read.
+const MODES: &str = "sys/kernel/debug/sched/preempt";
+/// Name of the credential by which a service manager hands them over.
+const MODES_CREDENTIAL: &str = "sched-preempt";
+
+/// What the service manager read for us.
+fn handed_over(root: &Path) -> Option<String> {
+    let folder = std::env::var("CREDENTIALS_DIRECTORY").ok()?;
+    fs::read_to_string(root.join(folder.trim_start_matches('/')).join(MODES_CREDENTIAL)).ok()
 }
 
 /// `modes` is the scheduler's list with the mode that is on in brackets ("none voluntary full (lazy)"), `version` what

@@ -9,5 +9,5 @@ mod targets;
 
 pub use btf::{Btf, BtfError};
 pub use facts::{FactsError, KernelFacts, Wanted};
-pub use symbols::{SYMBOLS, from_traced, name_addresses, name_stacks};
+pub use symbols::{SYMBOLS, Table, from_traced, name_addresses, name_stacks, read_opened};
 pub use targets::Targets;

@@ -1,6 +1,14 @@
 //! Names of addresses in the running kernel, by blazesym from /proc/kallsyms.
+//!
+//! Whether the table shows addresses is decided when it is opened: its reader may be somebody who had it opened by another.
 
-use std::path::Path;
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::fd::AsRawFd as _,
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use blazesym::{
     MaybeDefault,
@@ -12,6 +20,73 @@ use blazesym::{
 
 /// The running kernel's symbols.
 pub const SYMBOLS: &str = "/proc/kallsyms";
+
+/// The table as somebody has opened it who may see addresses.
+static OPENED: OnceLock<Mutex<File>> = OnceLock::new();
+
+/// From now on the table is read from a file that somebody else has opened.
+///
+/// # Errors
+///
+/// When it is no table of symbols, or there is one already.
+pub fn read_opened(mut file: File) -> io::Result<()> {
+    let wrong = |text| io::Error::new(io::ErrorKind::InvalidData, text);
+    let mut begin = [0; 64];
+    file.rewind()?;
+    let read = file.read(&mut begin)?;
+    let line = String::from_utf8_lossy(&begin[..read]);
+    let address = line.split(' ').next().unwrap_or_default();
+    if address.len() != 16 || u64::from_str_radix(address, 16).is_err() {
+        return Err(wrong("it is no table of kernel symbols"));
+    }
+    OPENED.set(Mutex::new(file)).map_err(|_| wrong("there is a table of kernel symbols already"))
+}
+
+/// The text of the running kernel's table; `root` is "/" but for tests.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(super) fn text(root: &Path) -> io::Result<String> {
+    let Some(opened) = OPENED.get() else { return fs::read_to_string(root.join(SYMBOLS.trim_start_matches('/'))) };
+    let mut file = opened.lock().unwrap_or_else(PoisonError::into_inner);
+    file.rewind()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The running kernel's table as a file that can be opened by its path.
+#[derive(Debug)]
+pub struct Table {
+    /// What was read from a table that is not ours to open, for as long as names are looked for: it takes megabytes.
+    copy: Option<File>,
+}
+
+impl Table {
+    /// # Errors
+    ///
+    /// When there is no memory for a copy.
+    pub fn open() -> Result<Self, String> {
+        let Some(_) = OPENED.get() else { return Ok(Self { copy: None }) };
+        let copied = || {
+            let file = rustix::fs::memfd_create("kallsyms", rustix::fs::MemfdFlags::CLOEXEC)?;
+            let mut file = File::from(file);
+            file.write_all(text(Path::new("/"))?.as_bytes())?;
+            io::Result::Ok(file)
+        };
+        copied().map(|copy| Self { copy: Some(copy) }).map_err(|error| format!("copy {SYMBOLS}: {error}"))
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match &self.copy {
+            Some(copy) => format!("/proc/self/fd/{}", copy.as_raw_fd()).into(),
+            None => SYMBOLS.into(),
+        }
+    }
+}
 
 /// What programs leave at the top of a stack that they take: themselves, and what called them.
 const PROGRAMS: [&str; 3] = ["bpf_prog_", "bpf_trampoline_", "bpf_trace_run"];
@@ -83,6 +158,14 @@ mod tests {
         let mut table = tempfile::NamedTempFile::new().unwrap();
         writeln!(table, "0000000000000000 T _stext\n0000000000000000 T do_wp_page").unwrap();
         assert_eq!(name_stacks(table.path(), &[&[0xffff_ffff_8100_1004]]).unwrap(), [["0xffffffff81001004"]]);
+    }
+
+    #[test]
+    fn a_table_opened_by_another_is_told_from_other_files() {
+        let mut other = tempfile::tempfile().unwrap();
+        writeln!(other, "kernel.org").unwrap();
+        assert!(read_opened(other).unwrap_err().to_string().contains("no table of kernel symbols"));
+        assert!(read_opened(tempfile::tempfile().unwrap()).is_err(), "empty");
     }
 
     #[test]

@@ -95,12 +95,23 @@ pub struct Snapshot {
     pub names: Names,
     /// The HTTP side; none where nothing is served.
     pub web: Option<WebFigures>,
+    /// What became of the configuration file; none where there is none.
+    pub reload: Option<ReloadFigures>,
     /// Nanoseconds waited for mmap_lock, by waiter's and holder's operation.
     pub blocked_ns: Vec<u64>,
     /// Single events over their thresholds since the start.
     pub records: u64,
     /// Ticks since the start.
     pub ticks: u64,
+}
+
+/// What became of the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReloadFigures {
+    /// The file was good when it was read last.
+    pub is_good: bool,
+    /// When it was good last, on the wall clock.
+    pub good_at: SystemTime,
 }
 
 /// Figures of mmscope itself.

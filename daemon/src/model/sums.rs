@@ -52,6 +52,14 @@ pub struct Model {
 }
 
 impl Model {
+    /// Other bounds from now on. Who has a place keeps it for as long as it would have.
+    pub fn set_limits(&mut self, limits: Limits) {
+        if limits.subjects != self.limits.subjects {
+            self.candidates = Candidates::new(limits.subjects);
+        }
+        self.limits = limits;
+    }
+
     /// An empty model.
     #[must_use]
     pub fn new(limits: Limits) -> Self {

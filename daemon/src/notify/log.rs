@@ -1,12 +1,12 @@
 //! Alerts in the log, or at the terminal, which are always told; and the names of the stacks they bring.
 
-use std::{io::Write as _, path::Path};
+use std::io::Write as _;
 
 use probe_common::event::Record;
 
 use crate::{
     anomaly::{Severity, Transition},
-    kernel::{SYMBOLS, name_stacks},
+    kernel::{Table, name_stacks},
     model::RecordId,
     terminal,
 };
@@ -63,7 +63,8 @@ pub(super) fn name_evidence(transitions: &[Transition]) -> Vec<Vec<Vec<String>>>
     let stacks: Vec<&[u64]> = transitions.iter().flat_map(|told| &told.evidence).map(Record::stack).collect();
     let mut names = Vec::new();
     if !stacks.is_empty() {
-        names = name_stacks(Path::new(SYMBOLS), &stacks).unwrap_or_else(|error| {
+        let named = Table::open().and_then(|table| name_stacks(&table.path(), &stacks));
+        names = named.unwrap_or_else(|error| {
             tracing::warn!(%error, "stacks have no names");
             Vec::new()
         });

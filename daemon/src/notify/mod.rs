@@ -21,6 +21,7 @@ mod tests;
 mod webhook;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -42,7 +43,7 @@ use crate::{
 use deliver::{Counter, Desk, Sender};
 use http::{Client, Target};
 use log::Log;
-use notice::Ledger;
+use notice::{Key, Ledger, Notice};
 use origin::Origin;
 use outbox::Outbox;
 use queue::Queue;
@@ -61,11 +62,19 @@ struct Sink {
     desks: Vec<Arc<dyn Counter>>,
     /// Alerts that never reached a desk.
     missed: AtomicU64,
+    /// It is told of a state, not of changes: from one that knows nothing of an alert it would take it for cleared.
+    hears_states: bool,
 }
 
 impl Sink {
     fn new(name: &str, severity: Severity, desks: Vec<Arc<dyn Counter>>) -> Self {
-        Self { name: name.to_owned(), severity, desks, missed: AtomicU64::new(0) }
+        Self { name: name.to_owned(), severity, desks, missed: AtomicU64::new(0), hears_states: false }
+    }
+
+    fn leave(&self, notice: &Arc<Notice>) {
+        if notice.key.severity >= self.severity {
+            self.desks.iter().for_each(|desk| desk.leave(notice));
+        }
     }
 
     fn figures(&self) -> SinkFigures {
@@ -79,12 +88,17 @@ impl Sink {
 /// What one tick told.
 type Told = (Vec<Transition>, SystemTime);
 
+/// An alert that is raised, and since when.
+type Raised = BTreeMap<Key, (Transition, SystemTime)>;
+
 /// Tells of alerts.
 pub struct Notifier {
     log: Log,
     sinks: Arc<[Sink]>,
     told: mpsc::Sender<Told>,
     tasks: TaskTracker,
+    /// `anomaly.alerts` at most.
+    raised: Raised,
 }
 
 /// Whether what the configuration says of sinks can be used: files that it names are read.
@@ -127,6 +141,34 @@ impl Notifier {
     ///
     /// As [`check`], and when there is no socket for the journal.
     pub fn start(config: &config::Notify, alerts: u64, address: &str, is_terminal: bool) -> Result<Self, Failure> {
+        Self::go_on(config, alerts, address, is_terminal, Raised::new())
+    }
+
+    /// Delivers by another configuration from now on. Who is told of states hears of what is raised; others heard of it when it
+    /// was. What the sinks of before have not told yet has a moment to be told; their counts end with them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`]; then everything stays as it was.
+    pub fn restart(
+        &mut self,
+        config: &config::Notify,
+        alerts: u64,
+        address: &str,
+        is_terminal: bool,
+    ) -> Result<(), Failure> {
+        let new = Self::go_on(config, alerts, address, is_terminal, self.raised.clone())?;
+        tokio::spawn(std::mem::replace(self, new).stop());
+        Ok(())
+    }
+
+    fn go_on(
+        config: &config::Notify,
+        alerts: u64,
+        address: &str,
+        is_terminal: bool,
+        raised: Raised,
+    ) -> Result<Self, Failure> {
         let host = nix::unistd::gethostname()
             .map_err(|error| Failure::System(format!("read the host's name: {error}")))?
             .to_string_lossy()
@@ -152,16 +194,28 @@ impl Notifier {
         let Starting { stop, tasks, sinks } = start;
         let sinks: Arc<[Sink]> = sinks.into();
         let (told, hear) = mpsc::channel(TICKS);
-        tasks.spawn(pass_on(log, hear, sinks.clone(), stop));
-        Ok(Self { log, sinks, told, tasks })
+        let mut ledger = Ledger::default();
+        for (transition, at) in raised.values() {
+            let notice = Arc::new(ledger.enter(transition.clone(), Vec::new(), *at));
+            sinks.iter().filter(|sink| sink.hears_states).for_each(|sink| sink.leave(&notice));
+        }
+        tasks.spawn(pass_on(log, hear, sinks.clone(), stop, ledger));
+        Ok(Self { log, sinks, told, tasks, raised })
     }
 
     /// Tells what was raised and cleared at a tick. Returns at once.
-    pub fn tell(&self, transitions: Vec<Transition>, at: SystemTime) {
+    pub fn tell(&mut self, transitions: Vec<Transition>, at: SystemTime) {
         if transitions.is_empty() {
             return;
         }
-        transitions.iter().for_each(|transition| self.log.tell(transition));
+        for transition in &transitions {
+            self.log.tell(transition);
+            match transition.is_active {
+                // Its evidence was told by now.
+                true => _ = self.raised.insert(Key::of(transition), (transition.without_evidence(), at)),
+                false => _ = self.raised.remove(&Key::of(transition)),
+            }
+        }
         if let Err(error) = self.told.try_send((transitions, at)) {
             let (transitions, _) = error.into_inner();
             for sink in &*self.sinks {
@@ -236,15 +290,20 @@ impl Starting {
             let sender = alertmanager::Alertmanager { client: alertmanager_client(config, url)?, form };
             desks.push(self.desk(&config.name, Standing::new(limits), sender));
         }
-        self.sinks.push(Sink::new(&config.name, config.severity, desks));
+        self.sinks.push(Sink { hears_states: true, ..Sink::new(&config.name, config.severity, desks) });
         Ok(())
     }
 }
 
 /// Names stacks and leaves alerts at each desk, in the order in which they were told. When no more come, lets the desks end.
-async fn pass_on(log: Log, mut hear: mpsc::Receiver<Told>, sinks: Arc<[Sink]>, stop: CancellationToken) {
+async fn pass_on(
+    log: Log,
+    mut hear: mpsc::Receiver<Told>,
+    sinks: Arc<[Sink]>,
+    stop: CancellationToken,
+    mut ledger: Ledger,
+) {
     let _ends_desks = stop.clone().drop_guard();
-    let mut ledger = Ledger::default();
     while let Some((transitions, at)) = hear.recv().await {
         let has_evidence = transitions.iter().any(|transition| !transition.evidence.is_empty());
         let named = if has_evidence {
@@ -259,9 +318,7 @@ async fn pass_on(log: Log, mut hear: mpsc::Receiver<Told>, sinks: Arc<[Sink]>, s
         for (transition, stacks) in transitions.into_iter().zip(names) {
             log.tell_evidence(&transition, &stacks);
             let notice = Arc::new(ledger.enter(transition, stacks, at));
-            for sink in sinks.iter().filter(|sink| notice.key.severity >= sink.severity) {
-                sink.desks.iter().for_each(|desk| desk.leave(&notice));
-            }
+            sinks.iter().for_each(|sink| sink.leave(&notice));
         }
     }
 }

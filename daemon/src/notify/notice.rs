@@ -20,6 +20,13 @@ pub(super) struct Key {
     pub(super) about: &'static str,
 }
 
+impl Key {
+    pub(super) fn of(transition: &Transition) -> Self {
+        let Transition { class, severity, subject, about, .. } = transition;
+        Self { severity: *severity, class: *class, subject: subject.clone(), about }
+    }
+}
+
 /// An event that an alert was raised by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Evidence {

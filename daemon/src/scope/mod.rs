@@ -121,6 +121,12 @@ impl Scope {
         self.anomalies.unjudged()
     }
 
+    /// From now on judges and bounds by another configuration; what was seen so far stays.
+    pub fn reconfigure(&mut self, config: &Config) {
+        self.anomalies.reconfigure(config);
+        self.model.set_limits(Limits::of(config));
+    }
+
     /// Takes what one tick saw. Uptimes must not go back.
     pub fn see(&mut self, sight: &Sight) -> Seen {
         if let Some(hooks) = &sight.governed.hooks
@@ -172,6 +178,8 @@ impl Scope {
             names: Names::default(),
             web: None,
             subject_figures: self.model.figures(),
+            // Known to who reads it.
+            reload: None,
             blocked_ns: sight.blocked_ns.clone(),
             records: self.records,
             ticks: self.ticks,

@@ -54,7 +54,7 @@ pub struct Site {
     /// Path of the scrape.
     pub telemetry_path: String,
     /// Time between two ticks.
-    pub tick: Duration,
+    pub tick: watch::Receiver<Duration>,
     /// When the last tick was.
     pub last_tick: std::sync::Arc<std::sync::Mutex<Option<Instant>>>,
     /// What is given up, to cost less.
@@ -154,7 +154,7 @@ async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
 
 async fn healthy(State(site): State<Site>) -> Response {
     match site.age() {
-        Some(age) if age > site.tick * MISSED_TICKS => {
+        Some(age) if age > *site.tick.borrow() * MISSED_TICKS => {
             let text = format!("no look at the kernel for {} s\n", age.as_secs());
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }

@@ -236,7 +236,7 @@ async fn alerts_reach_every_sink_whatever_the_others_do() {
          [[notify.alertmanager]]\nname = \"am\"\nurls = [\"http://{closed}\", \"http://{am_at}/\"]\n"
     );
     let config = config::Config::parse(&text).unwrap();
-    let notifier = Notifier::start(&config.notify, 100, "127.0.0.1:1", false).unwrap();
+    let mut notifier = Notifier::start(&config.notify, 100, "127.0.0.1:1", false).unwrap();
     notifier.tell(vec![transition("a", true), transition("b", true)], super::wall(1));
     until("both raised", || !hook.got.lock().unwrap().is_empty() && !am.got.lock().unwrap().is_empty()).await;
     notifier.tell(vec![transition("a", false)], super::wall(9));
@@ -261,12 +261,47 @@ async fn alerts_reach_every_sink_whatever_the_others_do() {
     assert_eq!((&webhook["class"], &webhook["raised"]), (&"lock_convoy".into(), &2.into()), "{webhook}");
 }
 
+/// Another configuration: Alertmanager's new queue knows what is raised, with its time; a webhook is not told again.
+#[tokio::test]
+async fn who_is_told_of_states_hears_after_a_change_of_what_is_raised() {
+    let (hook, am) = (Server::answering(&[StatusCode::OK]), Server::answering(&[StatusCode::OK]));
+    let (hook_at, am_at) = (hook.serve().await, am.serve().await);
+    let config = |instance: &str| {
+        let text = format!(
+            "[notify]\ninstance = \"{instance}\"\n[notify.journal]\nenabled = false\n\
+             [[notify.webhook]]\nname = \"hook\"\nurl = \"http://{hook_at}/hook\"\ngroup_wait = \"0s\"\n\
+             [[notify.alertmanager]]\nname = \"am\"\nurls = [\"http://{am_at}/\"]\n"
+        );
+        config::Config::parse(&text).unwrap().notify
+    };
+    let mut notifier = Notifier::start(&config("one"), 100, "127.0.0.1:1", false).unwrap();
+    notifier.tell(vec![transition("a", true), transition("b", true)], super::wall(1));
+    notifier.tell(vec![transition("b", false)], super::wall(2));
+    until("all told", || notifier.figures().iter().all(|sink| sink.sent > 0 && sink.waiting == 0)).await;
+    let (hooked, told) = (hook.got.lock().unwrap().len(), am.got.lock().unwrap().len());
+    let mut wrong = config("one");
+    wrong.webhook[0].http.bearer_token_file = Some("/nonexistent".into());
+    assert!(notifier.restart(&wrong, 100, "127.0.0.1:1", false).is_err());
+    notifier.restart(&config("two"), 100, "127.0.0.1:1", false).unwrap();
+    until("told again", || am.got.lock().unwrap().len() > told).await;
+    notifier.tell(vec![transition("a", false)], super::wall(9));
+    until("cleared", || hook.got.lock().unwrap().len() > hooked).await;
+    notifier.stop().await;
+
+    let got = am.got.lock().unwrap();
+    let [again] = &got[told].1.as_array().unwrap()[..] else { panic!("{got:?}") };
+    assert_eq!((&again["labels"]["comm"], &again["labels"]["instance"]), (&"a".into(), &"two".into()));
+    assert_eq!(again["startsAt"], got[0].1[0]["startsAt"]);
+    let hook = &hook.got.lock().unwrap()[hooked..];
+    assert_eq!((hook.len(), &hook[0].1["raised"], &hook[0].1["cleared"]), (1, &0.into(), &1.into()), "{hook:?}");
+}
+
 #[tokio::test]
 async fn the_end_waits_for_nobody_who_hangs() {
     let url = rude("", true).await;
     let text = format!("[[notify.webhook]]\nname = \"hook\"\nurl = \"{url}\"\ngroup_wait = \"0s\"\n");
     let config = config::Config::parse(&text).unwrap();
-    let notifier = Notifier::start(&config.notify, 100, "127.0.0.1:1", false).unwrap();
+    let mut notifier = Notifier::start(&config.notify, 100, "127.0.0.1:1", false).unwrap();
     notifier.tell(vec![transition("a", true)], super::wall(1));
     until("it waits", || notifier.figures()[0].waiting == 1).await;
     let before = std::time::Instant::now();
