@@ -108,6 +108,23 @@ impl Index {
         Ok(text.lines().filter_map(simulated).collect())
     }
 
+    /// Name and version of each package that an installation of these takes on an empty machine, by one release and its security
+    /// updates alone; sorted.
+    pub(crate) fn versions(&self, suite: &str, packages: &[&str]) -> Result<Vec<(String, String)>> {
+        let sources = self.config.with_file_name(format!("sources-{suite}.list"));
+        let lines: String = self.sources(suite)?.into_iter().map(|line| line + "\n").collect();
+        fs::write(&sources, lines).with_context(|| format!("write {}", sources.display()))?;
+        let source = format!("Dir::Etc::sourcelist={}", sources.display());
+        // The cache of another list of sources would be made anew each time.
+        let options = ["-o", &source, "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="];
+        let args = ["install", "--simulate", "--no-install-recommends"];
+        let args: Vec<&str> = options.iter().chain(&args).chain(packages).copied().collect();
+        let text = sh::output(&mut self.apt("apt-get", &args))?;
+        let mut versions: Vec<_> = text.lines().filter_map(simulated).collect();
+        versions.sort();
+        Ok(versions)
+    }
+
     /// Downloads packages, each named as NAME, NAME=VERSION or NAME/SUITE, and unpacks them below `to`.
     pub(crate) fn unpack(&self, packages: &[&str], to: &Path) -> Result<()> {
         let folder = to.join("download");

@@ -38,6 +38,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) env: &'a [(String, String)],
     /// Whether the command runs on the installation on the first virtio disk.
     pub(crate) root: bool,
+    /// Whether the first process there is systemd; then the command is a unit of it.
+    pub(crate) systemd: bool,
     /// A shell's command line.
     pub(crate) command: &'a str,
 }
@@ -95,19 +97,28 @@ const FOR_DISK: &str = "/disk";
 /// The first process. Its own words go to the kernel's console on ttyS0, the command's output to ttyS1, and the exit
 /// code to ttyS2.
 fn init(contents: &Contents<'_>) -> String {
-    let (path, end) = if contents.root { (DISK_PATH, to_disk(contents.files)) } else { (PATH, ON_BUSYBOX.to_owned()) };
-    INIT.replace("@PATH@", path).replace("@ADDRESS@", GUEST_ADDRESS).replace("@END@\n", &end)
+    let (path, end) = if contents.root {
+        (DISK_PATH, to_disk(contents.files, if contents.systemd { TO_SYSTEMD } else { TO_SHELL }))
+    } else {
+        (PATH, ON_BUSYBOX.to_owned())
+    };
+    // systemd mounts these itself.
+    INIT.replace("@MOUNTS@\n", if contents.systemd { "" } else { MOUNTS })
+        .replace("@PATH@", path)
+        .replace("@ADDRESS@", GUEST_ADDRESS)
+        .replace("@END@\n", &end)
 }
 
 /// The first process when everything is there.
 fn last(contents: &Contents<'_>) -> String {
     let env: String =
         contents.env.iter().map(|(name, value)| format!("export {name}={}\n", sh::quote(value))).collect();
-    LAST.replace("@ENV@\n", &env)
+    let last = if contents.systemd { format!("{PORTS}{LAST}") } else { LAST.to_owned() };
+    last.replace("@ENV@\n", &env)
 }
 
 /// Mounts the disk and goes there. File by file: there, /bin is a link to a folder, which no copy of folders survives.
-fn to_disk(files: &[GuestFile]) -> String {
+fn to_disk(files: &[GuestFile], end: &str) -> String {
     let mut copies = String::new();
     for GuestFile { host, guest } in files {
         let from = sh::quote(&format!("{FOR_DISK}{guest}"));
@@ -116,7 +127,7 @@ fn to_disk(files: &[GuestFile]) -> String {
         let folder = if host.is_dir() { to.clone() } else { format!("\"$(dirname {to})\"") };
         copies.push_str(&format!("mkdir -p {folder}\ncp -a {from}{all} {to}\n"));
     }
-    TO_DISK.replace("@COPIES@\n", &copies)
+    TO_DISK.replace("@COPIES@\n", &copies) + end
 }
 
 const PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
@@ -134,10 +145,7 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /tmp
 mount -t tmpfs tmpfs /run
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mount -t debugfs debugfs /sys/kernel/debug
-mount -t tracefs tracefs /sys/kernel/tracing
-mount -t bpf bpf /sys/fs/bpf
+@MOUNTS@
 ln -s /proc/self/fd /dev/fd
 hostname guest
 ip link set lo up
@@ -160,6 +168,20 @@ if [ -d /sys/class/net/eth0 ]; then
 fi
 @END@
 "#;
+
+const MOUNTS: &str = "\
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf
+";
+
+/// The ports again, for a process that inherits nothing.
+const PORTS: &str = "\
+exec 3>/dev/ttyS1 4>/dev/ttyS2
+/bin/busybox stty -F /dev/ttyS1 raw -echo
+/bin/busybox stty -F /dev/ttyS2 raw -echo
+";
 
 const FINISH: &str = r#"
 finish() {
@@ -185,11 +207,39 @@ echo "127.0.0.1 localhost guest" >/new/etc/hosts
 cp -a /bin/busybox /new/bin/busybox
 cp -a /command /finish /last /new/
 @COPIES@
+"#;
+
+const TO_SHELL: &str = r#"
 for folder in dev proc run sys tmp; do
     mkdir -p "/new/$folder"
     mount -o move "/$folder" "/new/$folder"
 done
 exec switch_root /new /bin/busybox sh /last
+"#;
+
+/// The command's unit waits for what services wait for, and nothing waits for it. An image has no machine's id: nobody is asked.
+const TO_SYSTEMD: &str = r#"
+echo 0123456789abcdef0123456789abcdef >/new/etc/machine-id
+units=/new/etc/systemd/system
+mkdir -p $units/multi-user.target.wants
+cat >$units/guest-command.service <<END
+[Unit]
+Description=The command of this guest
+After=basic.target dbus.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/busybox sh /last
+TimeoutStartSec=infinity
+END
+ln -s ../guest-command.service $units/multi-user.target.wants/guest-command.service
+for unit in getty@tty1.service serial-getty@ttyS0.service apt-daily.timer apt-daily-upgrade.timer; do
+    ln -s /dev/null $units/$unit
+done
+for folder in dev proc run sys; do
+    mount -o move "/$folder" "/new/$folder"
+done
+exec switch_root /new /lib/systemd/systemd
 "#;
 
 const LAST: &str = r#". /finish
@@ -259,7 +309,7 @@ mod tests {
     #[test]
     fn files_and_folders_are_copied_to_the_disk_by_name() {
         let file = |host: &str, guest: &str| GuestFile { host: host.into(), guest: guest.to_owned() };
-        let script = to_disk(&[file("Cargo.toml", "/bin/two words"), file("src", "/opt/src")]);
+        let script = to_disk(&[file("Cargo.toml", "/bin/two words"), file("src", "/opt/src")], "");
         assert!(script.contains("\ncp -a '/disk/bin/two words' '/new/bin/two words'\n"), "{script}");
         assert!(script.contains("\ncp -a /disk/opt/src/. /new/opt/src\n"), "{script}");
     }

@@ -1,22 +1,16 @@
 //! Checks that run no test. Every one of them runs, whatever became of those before; the end lists which failed.
 
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::setup::{self, Tools, Wants};
+use crate::tool::Tool;
 use crate::{build, dashboards, paths, prometheus, sh, tidy, unused};
 
-/// A checker from the registry, at the version that this tree is clean under.
-struct Checker {
-    package: &'static str,
-    version: &'static str,
-    program: &'static str,
-}
-
-const DENY: Checker = Checker { package: "cargo-deny", version: "0.20.2", program: "cargo-deny" };
-const TYPOS: Checker = Checker { package: "typos-cli", version: "1.52.0", program: "typos" };
+// At the versions that this tree is clean under.
+const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2", program: "cargo-deny" };
+const TYPOS: Tool = Tool { package: "typos-cli", version: "1.52.0", program: "typos" };
 
 /// Runs all checks.
 pub(crate) fn lint() -> Result<ExitCode> {
@@ -98,27 +92,4 @@ fn spelling() -> Result<()> {
 fn in_root(command: &mut Command) -> &mut Command {
     sh::clean_cargo_env(command);
     command.current_dir(paths::root())
-}
-
-impl Checker {
-    /// Its program in the cache, built when it is not there.
-    fn get(&self) -> Result<PathBuf> {
-        let Self { package, version, program } = self;
-        let root = paths::cache()?.join(format!("tools/{package}-{version}"));
-        let path = root.join("bin").join(program);
-        if !sh::is_executable(&path) {
-            eprintln!("lint: building {package} {version} into {} (a minute or two, once)", root.display());
-            let mut cargo = sh::cargo();
-            cargo
-                // Its own profile, its own target folder. Not optimised: it runs for seconds and would build for minutes.
-                .current_dir(paths::cache()?)
-                .env_remove("CARGO_TARGET_DIR")
-                .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER", paths::root().join("xtask/cc"))
-                .env("CARGO_PROFILE_DEV_DEBUG", "false")
-                .args(["install", "--quiet", "--locked", "--debug", package, "--version", version, "--root"])
-                .arg(&root);
-            sh::run(&mut cargo).with_context(|| format!("install {package}"))?;
-        }
-        Ok(path)
-    }
 }

@@ -23,6 +23,7 @@ mod linker;
 mod lint;
 mod live_test;
 mod modules;
+mod package;
 mod paths;
 mod prometheus;
 mod proof;
@@ -32,11 +33,13 @@ mod recording;
 mod root;
 mod run;
 mod selftests;
+mod service;
 mod setup;
 mod sh;
 mod storm;
 mod test;
 mod tidy;
+mod tool;
 mod toolchain;
 mod unfixed_kernel;
 mod unused;
@@ -71,8 +74,17 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
-    /// Build static binaries: target/dist/mmscope and target/dist/mmload
+    /// Build static binaries, target/dist/mmscope and target/dist/mmload, and packages of the first
     Dist {
+        /// Debian's package too
+        #[arg(long)]
+        deb: bool,
+        /// An RPM too
+        #[arg(long)]
+        rpm: bool,
+        /// A tar archive of what the packages install too
+        #[arg(long)]
+        tar: bool,
         /// Build the probes with their log lines, and the daemon to print them
         #[arg(long)]
         probe_log: bool,
@@ -101,6 +113,8 @@ enum Task {
     Race(race::RaceArgs),
     /// Follow provoked hazards from a guest through real Prometheus servers to Alertmanager and back
     Proof(proof::ProofArgs),
+    /// The Debian package and its service in a guest with systemd, of each kernel
+    Service(service::ServiceArgs),
     /// Write what dashboards/ has for Prometheus and Grafana
     Dashboards(dashboards::DashboardsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
@@ -144,10 +158,15 @@ fn run_task(task: Task) -> Result<ExitCode> {
             let built = build::build(&tools, true, build.probe_log)?;
             return run::run(&built.mmscope, &args);
         }
-        Task::Dist { probe_log } => {
+        Task::Dist { deb, rpm, tar, probe_log } => {
             let tools = setup::setup(setup::Wants { guests: false })?;
             let built: Vec<PathBuf> = dist::dist(&tools, probe_log)?.into();
             built.iter().for_each(|path| println!("{}", path.display()));
+            let kinds = [(deb, package::Kind::Deb), (rpm, package::Kind::Rpm), (tar, package::Kind::Tar)];
+            let kinds: Vec<_> = kinds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| kind).collect();
+            if !kinds.is_empty() {
+                package::main(&built[0], &kinds)?;
+            }
         }
         Task::Vm(args) => return vm::main(&args),
         Task::Test(args) => return test::test(&args),
@@ -161,6 +180,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::UnfixedKernel(args) => return unfixed_kernel::main(&args),
         Task::Race(args) => return race::main(&args),
         Task::Proof(args) => return proof::main(&args),
+        Task::Service(args) => return service::main(&args),
         Task::Dashboards(args) => return dashboards::main(&args),
         Task::Lint => return lint::lint(),
     }

@@ -37,7 +37,27 @@ pub(crate) fn image(packages: &[String]) -> Result<PathBuf> {
     let packages: Vec<&str> = packages.into_iter().collect();
     let image = folder.join(format!("{}.ext2", file_name(&packages)));
     if !image.is_file() {
-        make(&image, &packages).with_context(|| format!("--root {}", packages.join(",")))?;
+        make(&image, SUITE, &packages).with_context(|| format!("--root {}", packages.join(",")))?;
+    }
+    Ok(image)
+}
+
+/// An image of a release with these packages in the versions that it has now. One of other versions is thrown away.
+pub(crate) fn current_image(suite: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = paths::cache()?.join("roots");
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let mut hasher = DefaultHasher::new();
+    Index::open()?.versions(suite, packages)?.hash(&mut hasher);
+    let name = format!("{suite}_{}", packages.join(","));
+    let image = folder.join(format!("{name}_{:016x}.ext2", hasher.finish()));
+    if !image.is_file() {
+        for old in fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+            let old = old?;
+            if old.file_name().to_string_lossy().starts_with(&format!("{name}_")) {
+                fs::remove_file(old.path()).with_context(|| format!("remove {}", old.path().display()))?;
+            }
+        }
+        make(&image, suite, packages).with_context(|| format!("an image of {suite}"))?;
     }
     Ok(image)
 }
@@ -59,7 +79,7 @@ fn file_name(packages: &[&str]) -> String {
     format!("{SUITE}_{}_{:016x}", &names[..NAME_MAX], hasher.finish())
 }
 
-fn make(image: &Path, packages: &[&str]) -> Result<()> {
+fn make(image: &Path, suite: &str, packages: &[&str]) -> Result<()> {
     setup::packages(PACKAGES)?;
     let index = Index::open()?;
     for package in packages {
@@ -67,11 +87,11 @@ fn make(image: &Path, packages: &[&str]) -> Result<()> {
             bail!("Debian has no package {package}");
         }
     }
-    eprintln!("root: installing {SUITE} with {} into {} (some minutes, once)", packages.join(", "), image.display());
+    eprintln!("root: installing {suite} with {} into {} (some minutes, once)", packages.join(", "), image.display());
     // Another run may be making the same.
     let new = image.with_extension(format!("new{}", std::process::id()));
     let log = image.with_extension("log");
-    let made = install(&index, packages, &new, &log).and_then(|()| {
+    let made = install(&index, suite, packages, &new, &log).and_then(|()| {
         // Under its final name only when complete.
         fs::rename(&new, image).with_context(|| format!("write {}", image.display()))
     });
@@ -83,7 +103,7 @@ fn make(image: &Path, packages: &[&str]) -> Result<()> {
 }
 
 /// mmdebstrap's archive piped into genext2fs.
-fn install(index: &Index, packages: &[&str], image: &Path, log: &Path) -> Result<()> {
+fn install(index: &Index, suite: &str, packages: &[&str], image: &Path, log: &Path) -> Result<()> {
     let log_file = File::create(log).with_context(|| format!("create {}", log.display()))?;
     let stderr = || log_file.try_clone().with_context(|| format!("write {}", log.display()));
     let mut install = Command::new("mmdebstrap");
@@ -92,7 +112,7 @@ fn install(index: &Index, packages: &[&str], image: &Path, log: &Path) -> Result
     if !packages.is_empty() {
         install.arg(format!("--include={}", packages.join(",")));
     }
-    install.args([SUITE, "-"]).args(index.sources(SUITE)?);
+    install.args([suite, "-"]).args(index.sources(suite)?);
     // The shell's own would be found wanting in a chroot.
     install.env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr()?);
     let mut installing = install.spawn().with_context(|| format!("start {}", sh::show(&install)))?;

@@ -137,10 +137,14 @@ pub(crate) fn promtool() -> Result<PathBuf> {
     extracted("promtool", "prometheus", "usr/bin/promtool")
 }
 
+/// A static busybox.
+pub(crate) fn busybox() -> Result<PathBuf> {
+    extracted("busybox", "busybox-static", "bin/busybox")
+}
+
 fn guest_tools() -> Result<GuestTools> {
-    let busybox = extracted("busybox", "busybox-static", "bin/busybox")?;
     let prometheus = Release::Bookworm.programs()?.prometheus;
-    Ok(GuestTools { qemu: Qemu::setup()?, busybox, promtool: promtool()?, prometheus })
+    Ok(GuestTools { qemu: Qemu::setup()?, busybox: busybox()?, promtool: promtool()?, prometheus })
 }
 
 /// A program of a package of this machine's distribution, out of the cache.

@@ -170,6 +170,8 @@ pub(crate) struct Guest {
     pub(crate) append: String,
     /// A root image (root.rs) to run the command on; without one there is busybox.
     pub(crate) root: Option<PathBuf>,
+    /// The root image's systemd is the first process, and runs the command as a unit.
+    pub(crate) systemd: bool,
     /// A shell's command line.
     pub(crate) command: String,
     /// When to kill it.
@@ -274,6 +276,7 @@ impl Guest {
             env: Vec::new(),
             append: String::new(),
             root: None,
+            systemd: false,
             command,
             timeout: Duration::from_secs(600),
             label: None,
@@ -326,6 +329,7 @@ impl Guest {
                 files: &self.files,
                 env: &self.env,
                 root: self.root.is_some(),
+                systemd: self.systemd,
                 command: &self.command,
             },
         )?;
