@@ -17,7 +17,7 @@ use crate::initramfs::GuestFile;
 use crate::kernels::{self, Kernel};
 use crate::package::{self, Kind, Stage};
 use crate::setup::{self, GuestTools, Wants};
-use crate::vm::Guest;
+use crate::vm::{Guest, in_bin};
 use crate::{dist, root};
 use checks::{Expected, Row};
 use facts::Facts;
@@ -42,7 +42,10 @@ pub(crate) struct ServiceArgs {
     /// Write docs/service.md
     #[arg(long, conflicts_with = "kernel")]
     write: bool,
-    /// Take the binary of target/dist as it is
+    /// The short form, as in `cargo xtask test`
+    #[arg(long, conflicts_with = "write")]
+    short: bool,
+    /// Take the binaries of target/dist as they are
     #[arg(long, hide = true)]
     no_build: bool,
 }
@@ -74,21 +77,21 @@ impl Run {
 
 /// `cargo xtask service`: the long form on each kernel, the table, and the sum.
 pub(crate) fn main(args: &ServiceArgs) -> Result<ExitCode> {
-    let (tools, mmscope) = if args.no_build {
-        (setup::guests_only()?, dist::folder().join("mmscope"))
+    let (tools, binaries) = if args.no_build {
+        (setup::guests_only()?, ["mmscope", "mmload"].map(|name| dist::folder().join(name)))
     } else {
         let tools = setup::setup(Wants { guests: true })?;
-        let [mmscope, _] = dist::dist(&tools, false)?;
-        (tools.guests.context("set-up of the guest tools")?, mmscope)
+        let binaries = dist::dist(&tools, false)?;
+        (tools.guests.context("set-up of the guest tools")?, binaries)
     };
-    let packages = Packages::make(&mmscope)?;
+    let packages = Packages::make(&binaries)?;
     let kernels: Vec<&str> = match args.kernel.as_slice() {
         [] => KERNELS.to_vec(),
         given => given.iter().map(String::as_str).collect(),
     };
     let mut runs = Vec::new();
     for kernel in kernels {
-        let run = packages.run(&tools, kernels::resolve(kernel)?, true)?;
+        let run = packages.run(&tools, kernels::resolve(kernel)?, !args.short)?;
         println!("\n{}", page::table(&run));
         runs.push(run);
     }
@@ -103,31 +106,41 @@ pub(crate) fn main(args: &ServiceArgs) -> Result<ExitCode> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The short form, for `cargo xtask test`: one kernel, and nothing that takes a start more.
+pub(crate) fn short(tools: &GuestTools, binaries: &[PathBuf; 2], kernel: &str) -> Result<Run> {
+    Packages::make(binaries)?.run(tools, kernels::resolve(kernel)?, false)
+}
+
 /// A package, and one of a higher version.
-pub(crate) struct Packages {
+struct Packages {
     first: PathBuf,
     second: PathBuf,
+    mmload: PathBuf,
 }
 
 impl Packages {
     /// Makes both, and the other kinds of package too: their contents are checked as they are made.
-    pub(crate) fn make(mmscope: &Path) -> Result<Self> {
+    fn make([mmscope, mmload]: &[PathBuf; 2]) -> Result<Self> {
         let stage = Stage::lay(mmscope)?;
         for kind in [Kind::Rpm, Kind::Tar] {
             stage.package(kind, package::VERSION)?;
         }
         let second = stage.package(Kind::Deb, SECOND_VERSION)?;
-        Ok(Self { first: stage.package(Kind::Deb, package::VERSION)?, second })
+        Ok(Self { first: stage.package(Kind::Deb, package::VERSION)?, second, mmload: mmload.clone() })
     }
 
     /// Boots a kernel with them; `is_long` adds what takes longest.
-    pub(crate) fn run(&self, tools: &GuestTools, kernel: Kernel, is_long: bool) -> Result<Run> {
+    fn run(&self, tools: &GuestTools, kernel: Kernel, is_long: bool) -> Result<Run> {
         let in_root = |host: &Path, name: &str| GuestFile { host: host.to_owned(), guest: format!("/root/{name}") };
         let release = kernel.release.clone();
         let guest = Guest {
             root: Some(root::current_image(SUITE, PACKAGES)?),
             systemd: true,
-            files: vec![in_root(&self.first, "first.deb"), in_root(&self.second, "second.deb")],
+            files: vec![
+                in_root(&self.first, "first.deb"),
+                in_root(&self.second, "second.deb"),
+                in_bin(self.mmload.clone()),
+            ],
             env: vec![("LONG".to_owned(), if is_long { "yes" } else { "no" }.to_owned())],
             timeout: TIMEOUT,
             label: Some(format!("service {release}")),

@@ -14,10 +14,13 @@ use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
-use crate::{build, dist, exact, proof, selftests, sh};
+use crate::{build, dist, exact, proof, selftests, service, sh};
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The kernel whose guest has the service; `cargo xtask service` has others too.
+const SERVICE_KERNEL: &str = "6.12";
 
 /// `cargo xtask test`.
 #[derive(Args)]
@@ -75,6 +78,9 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
             comparisons.extend(comparison);
         }
         stages.push(run.proof());
+        if kernels.contains(&SERVICE_KERNEL) {
+            stages.push(run.service());
+        }
     }
     if !rows.is_empty() {
         println!("\n{}\n{}", exact::table(&rows), exact::overlap_table(&overlaps));
@@ -237,6 +243,22 @@ impl Run<'_> {
             Ok((arrived, problems)) => {
                 let problem = (!problems.is_empty()).then(|| problems.join("; "));
                 Stage::ended("proof", started, Counts::of(arrived as u64, problems.len() as u64), problem)
+            }
+        }
+    }
+
+    /// The short form of `cargo xtask service`: each check counts.
+    fn service(&self) -> Stage {
+        let name = format!("service {SERVICE_KERNEL}");
+        banner(&name);
+        let started = Instant::now();
+        match service::short(self.guests, &[self.mmscope.clone(), self.mmload.clone()], SERVICE_KERNEL) {
+            Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
+            Ok(run) => {
+                let problems = run.problems();
+                let counts = Counts::of(run.good(), problems.len() as u64);
+                let problem = (!problems.is_empty()).then(|| problems.join("; "));
+                Stage::ended(name, started, counts, problem)
             }
         }
     }

@@ -110,6 +110,8 @@ fn ask(socket: &UnixStream) -> io::Result<OwnedFd> {
 /// When it cannot give up the rights that it has no use for, or its input is no socket.
 pub fn help() -> Result<(), Failure> {
     privileges::keep(Part::Statistics)?;
+    // Else it is "exe" in lists of processes, by the link that it was started by.
+    let _ = rustix::thread::set_name(c"mmscope-stats");
     let failed = |error: io::Error| Failure::System(format!("{HELPER}: {error}"));
     let input = io::stdin();
     let socket = input.as_fd();

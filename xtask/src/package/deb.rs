@@ -28,7 +28,7 @@ const SCRIPTS: &[(&str, &[&str])] = &[
 ];
 
 /// What it must not do: the socket is its administrator's to enable.
-const NEVER: &[&str] = &["deb-systemd-invoke $_dh_action mmscope-web.socket", "start mmscope-web.socket"];
+const NEVER: &[&str] = &["deb-systemd-invoke $_dh_action mmscope-web.socket", "invoke start mmscope-web.socket"];
 
 /// It comes with every package of Debian's.
 const COPYRIGHT: &str = "usr/share/doc/mmscope/copyright";
@@ -96,6 +96,9 @@ unit-name = "mmscope-web"
 unit-scripts = "scripts"
 enable = false
 start = false
+# A socket whose service runs cannot be started again.
+restart-after-upgrade = false
+stop-on-upgrade = false
 "#,
         description = quoted(DESCRIPTION),
         long = quoted(LONG_DESCRIPTION),

@@ -45,9 +45,10 @@ impl<'a> Thread<'a> {
     }
 }
 
-pub(super) fn judge(facts: &Facts) -> Vec<Row> {
+/// `is_long`: looked at a second time, after everything was attached again.
+pub(super) fn judge(facts: &Facts, is_long: bool) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (name, when) in [
+    let looks = [
         (
             "rights",
             ["the warden's rights", "the helper's rights", "rights of every other thread", "every thread is confined"],
@@ -61,7 +62,8 @@ pub(super) fn judge(facts: &Facts) -> Vec<Row> {
                 "every thread is confined, then",
             ],
         ),
-    ] {
+    ];
+    for (name, when) in looks.into_iter().take(if is_long { 2 } else { 1 }) {
         rows.extend(judge_once(facts.get(name).unwrap_or_default(), when));
     }
     rows

@@ -192,6 +192,20 @@ fn room() -> Vec<Panel> {
         )
         .ask("sum by (reason) (rate(mmscope_http_refused_total{@host}[@rate]))", "{{reason}}")
         .unit("cps"),
+        Panel::new(
+            Kind::Table,
+            "Configuration files",
+            "A file that is bad when it is read again changes nothing: the one before stays in force.",
+        )
+        .column("File", "none", "max by (instance) (mmscope_config_last_reload_successful{@host})")
+        .column(
+            "Good one read",
+            "s",
+            "time() - max by (instance) (mmscope_config_last_reload_success_timestamp_seconds{@host})",
+        )
+        .names_of("File", &[("1", "good", "green"), ("0", "bad", "red")])
+        .sort("Good one read")
+        .size(24, 7),
     ]
 }
 
