@@ -184,13 +184,26 @@ fn room() -> Vec<Panel> {
             "Into \"other\": because another has the place, or for want of series. docs/subjects.md.",
         )
         .ask("sum by (instance, reason) (rate(mmscope_subjects_folded_total{@host}[@rate]))", "{{reason}} {{instance}}")
+        .ask("sum by (instance) (rate(mmscope_series_folded_total{@host}[@rate]))", "series {{instance}}")
+        .ask(
+            "sum by (instance, memory) (rate(mmscope_names_forgotten_total{@host}[@rate]))",
+            "names: {{memory}} {{instance}}",
+        )
         .unit("cps"),
+        Panel::new(Kind::Table, "Cgroups", "Of those subjects that are told apart: units, containers, pods.")
+            .column("Hosts", "none", "count by (cgroup, unit, container, pod) (mmscope_cgroup_info{@host})")
+            .sort("Hosts")
+            .size(12, 9),
+        Panel::new(Kind::Lines, "Requests", "Answers by code, and connections that are open.")
+            .ask("sum by (code) (rate(mmscope_http_answers_total{@host}[@rate]))", "{{code}}")
+            .ask("sum(mmscope_http_connections{@host})", "connections"),
         Panel::new(
             Kind::Lines,
             "Requests refused",
             "Connections and requests that mmscope did not serve, by reason. docs/web.md.",
         )
         .ask("sum by (reason) (rate(mmscope_http_refused_total{@host}[@rate]))", "{{reason}}")
+        .ask("sum by (result) (rate(mmscope_web_config_reloads_total{@host}[@rate]))", "files {{result}}")
         .unit("cps"),
         Panel::new(
             Kind::Table,
