@@ -8,7 +8,10 @@ mod candidates;
 mod exemplars;
 mod sums;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 pub use exemplars::{Exemplar, Exemplars, RecordId};
 pub use sums::Model;
