@@ -106,6 +106,6 @@ mod tests {
         wrong("connections = 0", &["web.connections", "between 1 and 10000"]);
         wrong("header_timeout = \"1ms\"", &["web.header_timeout", "100ms"]);
         wrong("header_bytes = 100", &["web.header_bytes", "8192"]);
-        wrong("conections = 1", &["line 2", "conections"]);
+        wrong("sockets = 1", &["line 2", "sockets"]);
     }
 }
