@@ -13,11 +13,8 @@ use super::{
     http::Client,
     notice::{Evidence, Notice},
     origin::{Origin, rfc3339},
-    standing::Batch,
+    standing::{Batch, MISSED},
 };
-
-/// How often an alert may miss being told again before it ends by itself, as Prometheus has it.
-const MISSED: u32 = 4;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

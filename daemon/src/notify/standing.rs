@@ -1,5 +1,5 @@
 //! The queue of an Alertmanager, which is told of a state and not of changes: all that is raised, again and again, and what was
-//! cleared until it has been heard. Pure: the time is passed in.
+//! cleared until it has been heard, and some times after. Pure: the time is passed in.
 //!
 //! An alert has one entry, however often it changes while nobody hears: its last state is told, with the times at which it began
 //! and ended.
@@ -13,6 +13,10 @@ use super::{
 
 /// Alerts in one request.
 pub(super) const BATCH: usize = 64;
+
+/// How often an alert may miss being told again before it ends by itself, as Prometheus has it. As often is told again that one
+/// was cleared: a receiver whose clock is behind does not take an end that lies ahead, but the later one that it was told before.
+pub(super) const MISSED: u32 = 4;
 
 /// Bounds of what stands.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,8 @@ struct Entry {
     due: Duration,
     /// The receiver has heard of this state.
     is_heard: bool,
+    /// How often it was heard that it was cleared.
+    heard_cleared: u32,
 }
 
 /// Alerts that are told together; which state each of them had is in its notice.
@@ -59,12 +65,13 @@ impl Standing {
     }
 
     /// Gives up the oldest of the least grave that are cleared: the receiver takes them for cleared by itself, some time later.
+    /// Those of which it has heard go first.
     fn make_room(&mut self) {
         let cleared = self.entries.iter().filter(|(_, entry)| !entry.notice.is_raised());
-        let first = cleared.min_by_key(|(key, entry)| (key.severity, entry.notice.sequence));
-        if let Some(key) = first.map(|(key, _)| key.clone()) {
+        let first = cleared.min_by_key(|(key, entry)| (!entry.is_heard, key.severity, entry.notice.sequence));
+        if let Some((key, is_heard)) = first.map(|(key, entry)| (key.clone(), entry.is_heard)) {
             self.remove(&key);
-            self.dropped += 1;
+            self.dropped += u64::from(!is_heard);
         }
     }
 }
@@ -75,7 +82,7 @@ impl Queue for Standing {
     fn offer(&mut self, now: Duration, notice: &Arc<Notice>) {
         if let Some(old) = self.entries.get(&notice.key) {
             // What it was before was never heard, and is not told any more: a time for which it was raised.
-            self.suppressed += u64::from(!old.notice.is_raised() && notice.is_raised());
+            self.suppressed += u64::from(!old.is_heard && !old.notice.is_raised() && notice.is_raised());
             self.remove(&notice.key);
         }
         if notice.is_raised() {
@@ -89,7 +96,7 @@ impl Queue for Standing {
             }
             self.cleared += 1;
         }
-        let entry = Entry { notice: notice.clone(), due: now, is_heard: false };
+        let entry = Entry { notice: notice.clone(), due: now, is_heard: false, heard_cleared: 0 };
         self.entries.insert(notice.key.clone(), entry);
     }
 
@@ -121,7 +128,10 @@ impl Queue for Standing {
             entry.is_heard = true;
             entry.due = now + self.limits.resend;
             if !told.is_raised() {
-                self.remove(&told.key);
+                entry.heard_cleared += 1;
+                if outcome == Outcome::Refused || entry.heard_cleared > MISSED {
+                    self.remove(&told.key);
+                }
             }
         }
     }

@@ -135,7 +135,31 @@ fn what_stands_is_told_at_once_again_and_at_its_end() {
     let batch = standing.take(64 * SECOND, false).unwrap();
     assert_eq!(told(&batch), [(2, false)]);
     standing.settle(65 * SECOND, batch, Outcome::Accepted);
+    // Its receiver's clock may have been behind: it is told again for as long as it could take the alert for raised.
+    for minute in 1..=u64::from(standing::MISSED) {
+        let now = SECOND * (5 + 60 * (minute + 1)) as u32;
+        assert_eq!((standing.waiting(), standing.due()), (0, Some(now)));
+        assert!(standing.take(now, true).is_none(), "what was heard keeps nobody from leaving");
+        let batch = standing.take(now, false).unwrap();
+        assert_eq!(told(&batch), [(2, false)]);
+        standing.settle(now, batch, Outcome::Accepted);
+    }
     assert_eq!((standing.due(), standing.dropped()), (None, 0));
+}
+
+#[test]
+fn who_has_been_heard_of_makes_room_and_is_not_missed() {
+    let mut standing = standing(2, 1);
+    standing.offer(SECOND, &cleared(1, LockConvoy, "a"));
+    let batch = standing.take(SECOND, false).unwrap();
+    standing.settle(SECOND, batch, Outcome::Accepted);
+    standing.offer(SECOND, &cleared(2, LockConvoy, "b"));
+    assert_eq!((standing.waiting(), standing.dropped()), (1, 0));
+    let batch = standing.take(SECOND, false).unwrap();
+    assert_eq!(told(&batch), [(2, false)]);
+    standing.settle(SECOND, batch, Outcome::Accepted);
+    standing.offer(SECOND, &raised(3, LockConvoy, "b"));
+    assert_eq!((standing.waiting(), standing.suppressed()), (1, 0), "its end was heard");
 }
 
 #[test]
