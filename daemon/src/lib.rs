@@ -4,6 +4,7 @@ pub mod anomaly;
 pub mod attach;
 pub mod export;
 pub mod governor;
+pub mod history;
 pub mod identity;
 pub mod intake;
 pub mod kernel;

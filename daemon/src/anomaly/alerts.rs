@@ -6,7 +6,7 @@ use probe_common::event::Record;
 
 use super::{
     class::CLASSES,
-    kinds::{Class, EVIDENCE, Finding, Raise, Severity, Transition},
+    kinds::{Class, EVIDENCE, Finding, Raise, Raised, Severity, Transition},
 };
 use crate::{config, identity::Subject};
 
@@ -26,6 +26,8 @@ struct Alert {
     held: Duration,
     raise: Raise,
     is_active: bool,
+    /// When it was raised.
+    since: Duration,
     text: String,
 }
 
@@ -73,6 +75,21 @@ impl Alerts {
         active
     }
 
+    /// The gravest alerts that are raised, so many at most; of the same severity the latest come first.
+    pub(super) fn gravest(&self, most: usize) -> Vec<Raised> {
+        let mut raised: Vec<(&Key, &Alert)> = self.kept.iter().filter(|(_, alert)| alert.is_active).collect();
+        raised.sort_by_key(|(key, alert)| std::cmp::Reverse((key.severity, alert.since)));
+        let told = raised.into_iter().take(most).map(|(key, alert)| Raised {
+            class: key.class,
+            severity: key.severity,
+            subject: key.subject.clone(),
+            about: key.about,
+            since: alert.since,
+            text: alert.text.clone(),
+        });
+        told.collect()
+    }
+
     /// Takes what one look found.
     pub(super) fn step(&mut self, now: Duration, findings: Vec<Finding>) -> Vec<Transition> {
         let mut transitions = Vec::new();
@@ -117,6 +134,7 @@ impl Alerts {
             held: now,
             raise: finding.raise.unwrap_or(key.class.entry().raise),
             is_active: false,
+            since: now,
             text: String::new(),
         });
         alert.looks += 1;
@@ -124,6 +142,7 @@ impl Alerts {
         alert.text = std::mem::take(&mut finding.text);
         if !alert.is_active && (alert.raise == Raise::AtOnce || alert.looks >= self.looks) {
             alert.is_active = true;
+            alert.since = now;
             finding.evidence.truncate(EVIDENCE);
             transitions.push(transition(&key, true, alert.text.clone(), finding.evidence));
         }
@@ -281,6 +300,25 @@ mod tests {
             [(Class::VersionExposed, false), (Class::UffdStuck, true)]
         );
         assert_eq!(alerts.active(&[])[&(Class::UffdStuck, Severity::Critical)], 2);
+    }
+
+    #[test]
+    fn the_gravest_are_told_with_the_time_since_which_they_are_raised() {
+        let mut alerts = alerts(10);
+        for second in 1..=4 {
+            let mut found = vec![finding(Class::LongWindow, "long")];
+            if second > 1 {
+                found.push(finding(Class::UffdStuck, "stuck"));
+            }
+            alerts.step(second * SECOND, found);
+        }
+        let told = |most| {
+            let raised = alerts.gravest(most).into_iter();
+            raised.map(|raised| (raised.class, raised.since.as_secs(), raised.text)).collect::<Vec<_>>()
+        };
+        let (stuck, long) = ((Class::UffdStuck, 2, "stuck".to_owned()), (Class::LongWindow, 3, "long".to_owned()));
+        assert_eq!(told(9), [stuck.clone(), long]);
+        assert_eq!(told(1), [stuck]);
     }
 
     #[test]

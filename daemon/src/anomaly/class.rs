@@ -98,6 +98,9 @@ classes! {
 }
 
 impl Class {
+    /// How many there are.
+    pub const COUNT: usize = CLASSES.len();
+
     /// Every class.
     pub fn all() -> impl Iterator<Item = Self> {
         CLASSES.iter().map(|entry| entry.class)
@@ -145,7 +148,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<Class>(&format!("{:?}", entry.name)).unwrap(), entry.class);
             assert!(!entry.severities.is_empty() && !entry.outcomes.is_empty(), "{}", entry.name);
         }
-        assert_eq!(CLASSES.len(), 16);
+        assert_eq!(CLASSES.len(), Class::COUNT);
     }
 
     #[test]

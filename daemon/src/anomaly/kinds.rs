@@ -1,5 +1,7 @@
 //! The words of this room: classes, severities, what a rule finds, what becomes of it. Knows no rule.
 
+use std::time::Duration;
+
 use probe_common::event::Record;
 use serde::Deserialize;
 
@@ -111,6 +113,23 @@ impl Found {
             self.hazards.push((subject.cloned(), class, outcome, count));
         }
     }
+}
+
+/// An alert that is raised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// Class.
+    pub class: Class,
+    /// Severity.
+    pub severity: Severity,
+    /// Whom it is about; none for the host.
+    pub subject: Option<Subject>,
+    /// Tells alerts apart that have all else in common.
+    pub about: &'static str,
+    /// Uptime at which it was raised.
+    pub since: Duration,
+    /// What was seen at the last look at which its rule held.
+    pub text: String,
 }
 
 /// An alert was raised or cleared.

@@ -30,7 +30,7 @@ mod userfault;
 use std::collections::BTreeMap;
 
 pub use hazards::Hazard;
-pub use kinds::{Class, Severity, Transition};
+pub use kinds::{Class, Raised, Severity, Transition};
 pub use look::{Host, Look, MmLook};
 pub use totals::Totals;
 
@@ -137,6 +137,12 @@ impl Anomalies {
     #[must_use]
     pub fn active(&self) -> BTreeMap<(Class, Severity), u64> {
         self.alerts.active(&self.judged)
+    }
+
+    /// The gravest alerts that are raised, so many at most.
+    #[must_use]
+    pub fn gravest(&self, most: usize) -> Vec<Raised> {
+        self.alerts.gravest(most)
     }
 
     /// Findings that found no room among the alerts, and alerts that gave their place up, since the start.

@@ -272,6 +272,12 @@ pub fn is_measured(family: &str, hooks: &[HookState]) -> bool {
     CATALOGUE.iter().any(|known| known.name == family && known.is_measured(hooks))
 }
 
+/// Sets of hooks: with all of any one set the family of this name can be measured; empty for what always can.
+#[must_use]
+pub fn needs(family: &str) -> &'static [&'static [&'static str]] {
+    CATALOGUE.iter().find(|known| known.name == family).map_or(&[], |known| known.needs)
+}
+
 /// What the page says of formats.
 const FORMATS: &str = "
 ## Formats

@@ -14,6 +14,6 @@ mod scrape;
 mod size;
 mod text;
 
-pub use catalogue::{CATALOGUE, Family, Kind, is_measured, markdown};
+pub use catalogue::{CATALOGUE, Family, Kind, is_measured, markdown, needs};
 pub use negotiate::Format;
 pub use scrape::Scrape;

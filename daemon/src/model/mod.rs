@@ -17,7 +17,7 @@ pub use exemplars::{Exemplar, Exemplars, RecordId};
 pub use sums::Model;
 
 use crate::{
-    anomaly::{Class, Hazard, Severity},
+    anomaly::{Class, Hazard, Raised, Severity},
     config::Config,
     governor::Governed,
     identity::{Names, Subject},
@@ -86,6 +86,10 @@ pub struct Snapshot {
     pub hazards: Vec<Hazard>,
     /// Alerts that are raised, by class and severity; every one that is judged here is in it.
     pub alerts: BTreeMap<(Class, Severity), u64>,
+    /// The gravest of them, with what they say.
+    pub raised: Vec<Raised>,
+    /// Classes that are not judged here, and why.
+    pub unjudged: Vec<(Class, String)>,
     /// Findings that found no room among the alerts.
     pub alerts_over: u64,
     /// Figures that found no room among the baselines; none where there are no baselines.

@@ -18,6 +18,9 @@ use crate::{
     plan::HookState,
 };
 
+/// Raised alerts whose text is in a snapshot; their number is there in any case.
+const RAISED: usize = 50;
+
 /// What one tick saw, with its times and with names.
 #[derive(Clone, Debug)]
 pub struct Sight {
@@ -171,6 +174,8 @@ impl Scope {
             governed: sight.governed.clone(),
             hazards: self.anomalies.hazards(),
             alerts: self.anomalies.active(),
+            raised: self.anomalies.gravest(RAISED),
+            unjudged: self.anomalies.unjudged().to_vec(),
             alerts_over: self.anomalies.alerts_over(),
             baselines_over: self.anomalies.baselines_over(),
             // Known to who tells.
