@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use crate::{attach::HELPER, config::Budget, governor::Level, plan::HOOKS};
+use crate::{attach::HELPER, config::Budget, governor::Level, plan::HOOKS, web};
 
 /// Watches how Linux processes change their page tables.
 #[derive(Debug, Parser)]
@@ -274,11 +274,13 @@ fn hook_name(text: &str) -> Result<String, String> {
 }
 
 fn telemetry_path(text: &str) -> Result<String, String> {
-    let taken = ["/", "/-/healthy", "/-/ready"];
+    let taken = ["/-/healthy", "/-/ready"];
     if !text.starts_with('/') {
         return Err("it must begin with a slash".to_owned());
     }
-    if taken.contains(&text) {
+    // A path that ends in a slash stands for all below it.
+    let is_page = |page: &&str| text == *page || (page.len() > 1 && page.ends_with('/') && text.starts_with(*page));
+    if taken.contains(&text) || web::TAKEN.iter().any(is_page) {
         return Err("that path has another page".to_owned());
     }
     if text.contains(['{', '}', '?', '#', '*']) || text.contains(char::is_whitespace) {

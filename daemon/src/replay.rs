@@ -7,7 +7,10 @@ use std::{
     io::{BufReader, Write as _},
     path::Path,
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,7 +32,7 @@ use crate::{
     kernel::from_traced,
     model::Snapshot,
     recording::{Finish, Frame, Header, Reader},
-    scope::{Scope, Sight},
+    scope::{Scope, Seen, Sight},
     terminal, web,
 };
 
@@ -87,6 +90,10 @@ impl<R: std::io::Read> Player<R> {
     /// Puts it through the scope. The alerts that it raised and cleared, a line each.
     pub fn see(&mut self, sight: &Sight) -> String {
         let seen = self.scope.see(sight);
+        self.tell(sight, seen)
+    }
+
+    fn tell(&mut self, sight: &Sight, seen: Seen) -> String {
         self.snapshot = seen.snapshot;
         self.uptime = sight.uptime;
         let mut text = String::new();
@@ -203,6 +210,16 @@ async fn slowly(
     let scheme = front.scheme();
     eprintln!("mmscope: metrics at {scheme}://{address}{}, {speed} times as fast as it was", args.telemetry_path);
     let (told, governed) = watch::channel(Governed::default());
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let origin = web::Origin {
+        host: String::new(),
+        kernel: player.header().host.release.clone(),
+        replay: Some(web::Replay {
+            file: args.file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            speed,
+            has_ended: has_ended.clone(),
+        }),
+    };
     let site = web::Site {
         snapshot: Arc::new(ArcSwap::from_pointee(player.snapshot().clone())),
         telemetry_path: args.telemetry_path.clone(),
@@ -210,6 +227,8 @@ async fn slowly(
         last_tick: Arc::default(),
         governed,
         front,
+        history: Arc::default(),
+        origin: Arc::new(origin),
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
@@ -222,12 +241,15 @@ async fn slowly(
         let start = Instant::now();
         while let Some(sight) = player.next_sight() {
             tokio::time::sleep_until((start + sight.uptime.div_f64(speed)).into()).await;
-            say(&player.see(&sight));
+            let seen = player.scope.see(&sight);
+            site.remember(&sight, &seen);
+            say(&player.tell(&sight, seen));
             told.send_replace(player.snapshot().governed.clone());
             show(player.snapshot());
             site.ticked(Instant::now());
         }
         code = ended(&player, &args.file);
+        has_ended.store(true, Ordering::Relaxed);
         eprintln!("mmscope: the end; Ctrl-C leaves");
         // Nothing changes any more but what is counted of those who look.
         loop {

@@ -113,6 +113,8 @@ pub async fn run(args: &RunArgs, handed: Option<std::net::TcpListener>) -> Resul
         last_tick: Arc::default(),
         governed: reins.governed(),
         front,
+        history: Arc::default(),
+        origin: Arc::new(web::Origin::here(&host.release)),
     };
     let stop = CancellationToken::new();
     let server = tokio::spawn(web::serve(listener, site.clone(), stop.clone()));
@@ -358,7 +360,9 @@ impl Looker {
     async fn tick(&mut self, now: Instant) -> Arc<Snapshot> {
         let sight = self.reins.look(&mut self.observer, now);
         self.record(&sight).await;
-        let Seen { mut snapshot, transitions } = self.scope.see(&sight);
+        let seen = self.scope.see(&sight);
+        self.site.remember(&sight, &seen);
+        let Seen { mut snapshot, transitions } = seen;
         self.notifier.tell(transitions, sight.wall);
         snapshot.sinks = self.notifier.figures();
         snapshot.names = self.observer.names();

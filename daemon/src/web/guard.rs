@@ -15,8 +15,8 @@ use tower::ServiceExt as _;
 use super::{
     access::Door,
     figures::{Counters, Refusal},
-    landing,
     pace::{Pace, Paced},
+    page,
 };
 
 /// Stands before the pages.
@@ -96,19 +96,13 @@ fn refused(refusal: Refusal) -> Response {
     }
 }
 
-/// Nothing here runs scripts, is framed, or is worth keeping.
+/// Nothing here runs scripts but its own, is framed, or is worth keeping.
 fn own_headers() -> Vec<(HeaderName, HeaderValue)> {
-    let policy = format!(
-        "default-src 'none'; style-src '{}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        landing::style_hash()
-    );
-    let mut headers = vec![
+    vec![
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::X_FRAME_OPTIONS, HeaderValue::from_static("deny")),
         (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    // Base64 is what a header can hold.
-    headers.extend(HeaderValue::try_from(policy).map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
-    headers
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::POLICY)),
+    ]
 }

@@ -1,16 +1,16 @@
-//! The HTTP side: a scrape, health, readiness and a landing page. Everything is rendered from the last snapshot.
+//! The HTTP side: a scrape, health, readiness and the live page. Everything is rendered from the last snapshot.
 
 mod access;
 mod figures;
 mod guard;
-mod landing;
 mod pace;
+mod page;
 mod server;
 
 use std::{
     convert::Infallible,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use axum::{
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::stream;
@@ -34,11 +34,16 @@ use crate::{
     export,
     failure::Failure,
     governor::{Governed, Level},
+    history::History,
     model::Snapshot,
+    scope::{Seen, Sight},
 };
 use figures::Counters;
 use guard::Guard;
 use server::Server;
+
+pub(crate) use page::TAKEN;
+pub use page::{Origin, Replay};
 
 /// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
 pub type SharedSnapshot = std::sync::Arc<arc_swap::ArcSwap<Snapshot>>;
@@ -61,6 +66,10 @@ pub struct Site {
     pub governed: watch::Receiver<Governed>,
     /// Who may ask, over what, and what was counted of those who did.
     pub front: Front,
+    /// The last 15 minutes.
+    pub history: Arc<Mutex<History>>,
+    /// Whose figures they are.
+    pub origin: Arc<Origin>,
 }
 
 /// The side that clients see.
@@ -96,6 +105,11 @@ impl Front {
 }
 
 impl Site {
+    /// Shows what a tick saw and what that came to.
+    pub fn remember(&self, sight: &Sight, seen: &Seen) {
+        self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take(sight, seen);
+    }
+
     /// Says that a tick is done.
     pub fn ticked(&self, now: Instant) {
         *self.last_tick.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(now);
@@ -137,7 +151,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -
         .route(&site.telemetry_path, get(metrics))
         .route("/-/healthy", get(healthy))
         .route("/-/ready", get(ready))
-        .route("/", get(landing))
+        .merge(page::routes())
         .with_state(site);
     let guard = Guard::new(pages, door.clone(), counters.clone(), limits.target_bytes);
     Server { limits, door, counters, guard }.serve(listener, stop).await
@@ -172,8 +186,4 @@ async fn ready(State(site): State<Site>) -> Response {
         }
         None => (StatusCode::SERVICE_UNAVAILABLE, "no look at the kernel yet\n").into_response(),
     }
-}
-
-async fn landing(State(site): State<Site>) -> Html<String> {
-    Html(landing::page(&site.snapshot.load(), &site.telemetry_path))
 }

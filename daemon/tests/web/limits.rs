@@ -27,7 +27,7 @@ fn every_answer_has_the_headers_that_a_browser_heeds() {
         assert_eq!(answer.code, code, "{page}: {answer:?}");
         for header in [
             "x-content-type-options: nosniff",
-            "content-security-policy: default-src 'none'; style-src 'sha256-",
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self';",
             "referrer-policy: no-referrer",
             "cache-control: no-store",
             "x-frame-options: deny",
