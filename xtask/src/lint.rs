@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::setup::{self, Tools, Wants};
 use crate::tool::Tool;
-use crate::{build, dashboards, paths, prometheus, sh, tidy, unused};
+use crate::{build, dashboards, page, paths, prometheus, sh, tidy, unused};
 
 // At the versions that this tree is clean under.
 const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2", program: "cargo-deny" };
@@ -18,7 +18,7 @@ pub(crate) fn lint() -> Result<ExitCode> {
     components()?;
 
     type Check = fn(&Tools) -> Result<()>;
-    let checks: [(&str, Check); 10] = [
+    let checks: [(&str, Check); 11] = [
         ("tidy", |_| tidy::check()),
         ("formatting", |_| formatting()),
         ("spelling", |_| spelling()),
@@ -27,6 +27,7 @@ pub(crate) fn lint() -> Result<ExitCode> {
         ("dashboards", |_| dashboards::check()),
         ("dashboards' schema", |_| dashboards::check_schema()),
         ("rules", |_| prometheus::check()),
+        ("live page", |_| page::check()),
         ("clippy", clippy),
         ("probes", probes),
     ];

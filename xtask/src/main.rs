@@ -24,6 +24,7 @@ mod lint;
 mod live_test;
 mod modules;
 mod package;
+mod page;
 mod paths;
 mod prometheus;
 mod proof;
@@ -115,6 +116,8 @@ enum Task {
     Proof(proof::ProofArgs),
     /// The Debian package and its service in a guest with systemd, of each kernel
     Service(service::ServiceArgs),
+    /// The live page in a real browser, against replays and against a guest
+    Page(page::PageArgs),
     /// Write what dashboards/ has for Prometheus and Grafana
     Dashboards(dashboards::DashboardsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
@@ -181,6 +184,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Race(args) => return race::main(&args),
         Task::Proof(args) => return proof::main(&args),
         Task::Service(args) => return service::main(&args),
+        Task::Page(args) => return page::main(&args),
         Task::Dashboards(args) => return dashboards::main(&args),
         Task::Lint => return lint::lint(),
     }

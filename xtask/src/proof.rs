@@ -36,7 +36,7 @@ mod page;
 mod queries;
 mod record;
 mod servers;
-mod stage;
+pub(crate) mod stage;
 mod steps;
 mod unfixed;
 

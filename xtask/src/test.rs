@@ -14,7 +14,7 @@ use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
-use crate::{build, dist, exact, proof, selftests, service, sh};
+use crate::{build, dist, exact, page, proof, selftests, service, sh};
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -48,6 +48,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         given => given.iter().map(String::as_str).collect(),
     };
     let mut stages = vec![run.units(), run.host()];
+    stages.push(if args.filter.is_empty() { run.page() } else { Stage::left_out("page", "a filter") });
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
     let exact_test = if args.no_guests || !args.filter.is_empty() { None } else { Some(run.exact_programs()) };
     let mut guests = in_parallel(newest_first(&kernels), |kernel| {
@@ -259,6 +260,18 @@ impl Run<'_> {
                 let counts = Counts::of(run.good(), problems.len() as u64);
                 let problem = (!problems.is_empty()).then(|| problems.join("; "));
                 Stage::ended(name, started, counts, problem)
+            }
+        }
+    }
+
+    /// The short form of `cargo xtask page`: each test in the browser counts.
+    fn page(&self) -> Stage {
+        banner("page");
+        let started = Instant::now();
+        match page::short(&self.mmscope) {
+            Err(error) => Stage::ended("page", started, Counts::default(), Some(format!("{error:#}"))),
+            Ok((counts, failed)) => {
+                Stage { failures: failed.join("\n"), ..Stage::ended("page", started, counts, None) }
             }
         }
     }

@@ -16,10 +16,10 @@ use crate::sh;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The instance that is scraped in the guest.
-pub(super) const GUEST: &str = "guest";
+pub(crate) const GUEST: &str = "guest";
 
 /// The web server and what it serves.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     served: PathBuf,
     targets: PathBuf,
     port: u16,
@@ -28,7 +28,7 @@ pub(super) struct Stage {
 }
 
 /// A process of ours, ended when nobody looks any more.
-pub(super) struct Running(pub(super) Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -40,7 +40,7 @@ impl Drop for Running {
 
 impl Stage {
     /// Starts the web server; `folder` is empty.
-    pub(super) fn start(folder: &Path, busybox: &Path) -> Result<Self> {
+    pub(crate) fn start(folder: &Path, busybox: &Path) -> Result<Self> {
         let served = folder.join("served");
         fs::create_dir_all(&served).with_context(|| format!("create {}", served.display()))?;
         let (port, guest_port) = (free_port()?, free_port()?);
@@ -56,12 +56,12 @@ impl Stage {
     }
 
     /// The web server's port, the guest's way to us.
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// The port of this host that leads to the guest's mmscope.
-    pub(super) fn guest_port(&self) -> u16 {
+    pub(crate) fn guest_port(&self) -> u16 {
         self.guest_port
     }
 
@@ -71,17 +71,17 @@ impl Stage {
     }
 
     /// The file of targets that Prometheus follows.
-    pub(super) fn targets_file(&self) -> &Path {
+    pub(crate) fn targets_file(&self) -> &Path {
         &self.targets
     }
 
     /// Lets the guest read a word.
-    pub(super) fn say(&self, word: &str) -> Result<()> {
+    pub(crate) fn say(&self, word: &str) -> Result<()> {
         self.write(&self.served.join(word), "")
     }
 
     /// Exposes a text in place of a daemon's metrics.
-    pub(super) fn expose(&self, instance: &str, text: &str) -> Result<()> {
+    pub(crate) fn expose(&self, instance: &str, text: &str) -> Result<()> {
         let folder = self.served.join(instance);
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
         // As text/plain, which the name's end makes it.
@@ -89,7 +89,7 @@ impl Stage {
     }
 
     /// Lets Prometheus scrape these instances and no others.
-    pub(super) fn scrape(&self, instances: &[&str]) -> Result<()> {
+    pub(crate) fn scrape(&self, instances: &[&str]) -> Result<()> {
         let group = |instance: &&str| {
             let (port, path) = match *instance {
                 GUEST => (self.guest_port, "/metrics".to_owned()),
@@ -103,7 +103,7 @@ impl Stage {
     }
 
     /// Waits until the guest's mmscope is ready.
-    pub(super) fn wait_for_guest(&self, has_ended: &dyn Fn() -> bool) -> Result<()> {
+    pub(crate) fn wait_for_guest(&self, has_ended: &dyn Fn() -> bool) -> Result<()> {
         let ready = format!("http://127.0.0.1:{}/-/ready", self.guest_port);
         let started = Instant::now();
         while api::get(&ready).is_err() {
@@ -123,7 +123,7 @@ impl Stage {
 }
 
 /// A port of loopback that nobody listens on now.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
     Ok(listener.local_addr().context("find a free port")?.port())
 }

@@ -1,0 +1,73 @@
+//! Replays that serve the page on loopback.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::proof::stage::{Running, free_port};
+use crate::{paths, sh};
+
+/// For what takes a second on a machine that does nothing else.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A replay.
+pub(super) struct Replay {
+    port: u16,
+    _running: Running,
+}
+
+impl Replay {
+    /// Plays a recording of daemon/tests/recordings so many times as fast as it was; comes back when it serves.
+    pub(super) fn start(mmscope: &Path, recording: &str, config: Option<&str>, speed: &str) -> Result<Self> {
+        let folder = paths::root().join("daemon/tests/recordings");
+        let port = free_port()?;
+        let mut command = sh::dying_with_us(mmscope);
+        command.arg("replay").arg(folder.join(recording));
+        command.args(["--speed", speed, "--web.listen-address", &format!("127.0.0.1:{port}")]);
+        if let Some(config) = config {
+            command.arg("--config.file").arg(folder.join(config));
+        }
+        // Its alerts are on the page.
+        let child: Child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {}", sh::show(&command)))?;
+        let replay = Self { port, _running: Running(child) };
+        replay.wait(|head| head["ticks"].as_u64() > Some(0))?;
+        Ok(replay)
+    }
+
+    pub(super) fn address(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    /// Waits until all of it was played.
+    pub(super) fn wait_for_end(&self) -> Result<()> {
+        self.wait(|head| head["replay"]["has_ended"] == Value::Bool(true))
+    }
+
+    fn wait(&self, is_reached: impl Fn(&Value) -> bool) -> Result<()> {
+        let started = Instant::now();
+        while !self.head().is_some_and(|head| is_reached(&head)) {
+            if started.elapsed() > PATIENCE {
+                bail!("a replay at {} did not come so far in {} s", self.address(), PATIENCE.as_secs());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    /// What the page's head tells; none while it does not serve yet.
+    fn head(&self) -> Option<Value> {
+        let mut answer = ureq::get(format!("{}api/v1/overview", self.address())).call().ok()?;
+        let told: Value = answer.body_mut().read_json().ok()?;
+        Some(told["host"].clone())
+    }
+}
