@@ -28,6 +28,12 @@ pub enum Command {
     /// Play a recording: the alerts and metrics that come of it, without privileges and on any kernel
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
+    /// Tell what a recording comes to: as text for a mail, or as a page with plots
+    #[command(after_help = READ_HELP)]
+    Report(ReportArgs),
+    /// Compare two recordings, of before and after a change: what differs by more than either varies in itself
+    #[command(after_help = DIFF_HELP)]
+    Diff(DiffArgs),
     /// Say of every hook whether it can be attached here, how, or why not, and what that costs
     Doctor(DoctorArgs),
     /// What mmscope run starts for itself, to switch the kernel's statistics on
@@ -159,6 +165,42 @@ pub struct ReplayArgs {
 const REPLAY_HELP: &str = "Exit codes: 0 the recording is whole; 1 it is cut or damaged: what comes before that byte was \
     played, and stderr names it; 65 nothing of it can be read.";
 
+/// Options of `mmscope report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Recording, by mmscope record, mmscope run --record or a flight recorder
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write a page for a browser to this file, all in one, instead of text to standard output; one that is there is overwritten
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Configuration file by which alerts are judged, instead of the defaults
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+}
+
+/// Options of `mmscope diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Recording of before
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// Recording of after
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Percent of the value of before below which a difference is not told, however sure it is
+    #[arg(long, value_name = "PERCENT", default_value_t = 10.0, value_parser = percents)]
+    pub least: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DIFF_HELP: &str = "Exit codes: 0 nothing differs; 1 something does; 65 one of the two cannot be read, or is too short.";
+
+const READ_HELP: &str = "Exit codes: 0 the recording is whole; 1 it is cut or damaged: what comes before that byte is told, \
+    and stderr names it; 65 nothing of it can be read.";
+
 /// Options of `mmscope doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
@@ -256,6 +298,13 @@ fn speed(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(speed) if (0.001..=1e6).contains(&speed) => Ok(speed),
         _ => Err("it is no number between 0.001 and 1000000".to_owned()),
+    }
+}
+
+fn percents(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percents) if (0.0..=1000.0).contains(&percents) => Ok(percents),
+        _ => Err("it is no number between 0 and 1000".to_owned()),
     }
 }
 

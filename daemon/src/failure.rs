@@ -69,6 +69,14 @@ pub enum Failure {
         /// Why.
         error: crate::recording::Unreadable,
     },
+    /// A recording has too little in it for what is asked of it.
+    #[error("{path} {message}", path = path.display())]
+    TooShort {
+        /// Its file.
+        path: PathBuf,
+        /// What there is, and what is needed.
+        message: String,
+    },
     /// The process may not load programs.
     #[error("{0}")]
     Privileges(String),
@@ -85,7 +93,7 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Object { .. } | Self::Recording { .. } => 65,
+            Self::Object { .. } | Self::Recording { .. } | Self::TooShort { .. } => 65,
             Self::Unreadable { .. } => 66,
             Self::Listen { .. } | Self::Nothing(_) => 69,
             Self::System(_) => 71,

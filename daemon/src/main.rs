@@ -6,10 +6,10 @@ use clap::Parser as _;
 use mmscope::{
     attach,
     cli::{Cli, Command, LogFormat, LogLevel},
-    cli_pages, doctor,
+    cli_pages, diff, doctor,
     failure::Failure,
     privileges::{self, Part},
-    record, replay, run, service,
+    record, replay, report, run, service,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -42,6 +42,8 @@ fn main() -> ExitCode {
             start_log(LogFormat::Logfmt, LogLevel::Warn);
             block_on(Threads::AsWeAre, replay::replay(args))
         }
+        Command::Report(args) => report::report(args),
+        Command::Diff(args) => diff::diff(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::StatisticsHelper => {
             start_log(LogFormat::Logfmt, LogLevel::Warn);

@@ -72,6 +72,8 @@ impl Output {
         let header = Header {
             build: env!("CARGO_PKG_VERSION").to_owned(),
             started: SystemTime::now(),
+            node: node(),
+            timeline: None,
             host: host.clone(),
             tick: config.tick,
             record: config.record.clone(),
@@ -174,6 +176,11 @@ impl Recorder {
     fn checked<T>(&self, result: io::Result<T>) -> Result<T, Failure> {
         result.map_err(|error| Failure::Unwritable { path: self.path.clone(), error })
     }
+}
+
+/// Name of this machine; none where the system does not tell.
+fn node() -> Option<String> {
+    nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned())
 }
 
 fn names(addresses: &[u64]) -> Names {

@@ -40,7 +40,7 @@ use crate::{
 const NOT_WHOLE: u8 = 1;
 
 /// Names of kernel addresses.
-type Names = BTreeMap<u64, String>;
+pub(crate) type Names = BTreeMap<u64, String>;
 
 /// A recording that is played.
 pub struct Player<R> {
@@ -172,7 +172,8 @@ fn open(path: &Path) -> Result<Reader<Recorded>, Failure> {
     Reader::new(BufReader::new(file)).map_err(|error| Failure::Recording { path: path.to_owned(), error })
 }
 
-fn names(reader: Reader<Recorded>) -> Names {
+/// The names of all kernel addresses in a recording.
+pub(crate) fn names<R: std::io::Read>(reader: Reader<R>) -> Names {
     let frames = reader.filter_map(|frame| match frame {
         Frame::Names(names) => Some(names),
         Frame::Sight(_) => None,

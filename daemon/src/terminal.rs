@@ -195,7 +195,7 @@ fn sum(counts: &Counts, first: u32, series: u32) -> Histogram {
 }
 
 /// Upper bound of the bucket in which a quantile lies.
-fn quantile(histogram: &Histogram, q: f64) -> String {
+pub(crate) fn quantile(histogram: &Histogram, q: f64) -> String {
     let count = histogram.count();
     if count == 0 {
         return "-".to_owned();
@@ -212,7 +212,7 @@ fn quantile(histogram: &Histogram, q: f64) -> String {
 }
 
 /// A duration in three digits.
-fn time(ns: u64) -> String {
+pub(crate) fn time(ns: u64) -> String {
     match ns {
         0..1_000 => format!("{ns}ns"),
         1_000..1_000_000 => format!("{:.1}us", ns as f64 / 1e3),

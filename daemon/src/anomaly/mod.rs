@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 pub use hazards::Hazard;
 pub use kinds::{Class, Raised, Severity, Transition};
 pub use look::{Host, Look, MmLook};
+pub(crate) use stale::is_window_of;
 pub use totals::Totals;
 
 use crate::{

@@ -96,7 +96,8 @@ fn records<'a>(context: &Context<'a>, series: u32) -> impl Iterator<Item = &'a (
     context.look.records.iter().filter(move |(_, record)| record.series == series)
 }
 
-fn is_window_of(window: &Record, write: &Record) -> bool {
+/// Whether this is the window that the write fault met.
+pub(crate) fn is_window_of(window: &Record, write: &Record) -> bool {
     let [_, since_ns, task, ..] = write.detail;
     (window.slot, window.slot_born_ns) == (write.slot, write.slot_born_ns)
         && window.begin_ns == since_ns

@@ -366,7 +366,7 @@ pub(super) fn ioctl_errors(snapshot: &Snapshot, sink: Sink<'_>) {
 }
 
 /// `EEXIST`; the number where it has no name.
-fn errno_name(errno: u16) -> String {
+pub(crate) fn errno_name(errno: u16) -> String {
     match Errno::from_raw(i32::from(errno)) {
         Errno::UnknownErrno => errno.to_string(),
         known => format!("{known:?}"),

@@ -14,6 +14,8 @@ mod scrape;
 mod size;
 mod text;
 
+pub(crate) use families::errno_name;
+
 pub use catalogue::{CATALOGUE, Family, Kind, is_measured, markdown, needs};
 pub use negotiate::Format;
 pub use scrape::Scrape;

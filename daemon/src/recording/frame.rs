@@ -12,8 +12,8 @@
 //!
 //! Numbers are little-endian. Each frame can be read without those before it.
 
-/// Raised when a reader of the version before would misread what is written.
-pub const VERSION: u32 = 1;
+/// Raised when a reader of the version before would misread what is written, or pass over a part of it. All before it are read.
+pub const VERSION: u32 = 2;
 
 /// A byte that is no text, a name, and ends of line: a copy through a text mode is found out.
 const MAGIC: [u8; 8] = *b"\x89MMREC\r\n";
@@ -60,7 +60,7 @@ pub(super) fn check_begin(bytes: &[u8; BEGIN]) -> Result<(), NoBegin> {
         return Err(NoBegin::Damaged);
     }
     match word(bytes, 8) {
-        VERSION => Ok(()),
+        1..=VERSION => Ok(()),
         version => Err(NoBegin::Version(version)),
     }
 }

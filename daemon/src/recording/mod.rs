@@ -27,6 +27,10 @@ pub struct Header {
     pub build: String,
     /// The wall clock at the start.
     pub started: SystemTime,
+    /// Name of the machine; none where it was not recorded (format version 1).
+    pub node: Option<String>,
+    /// Every single event was recorded of the processes that this names, not only those over the bounds; none in an ordinary one.
+    pub timeline: Option<String>,
     /// The host, as rules look at it.
     pub host: Host,
     /// Time between two looks.

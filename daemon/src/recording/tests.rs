@@ -59,6 +59,8 @@ pub(super) fn header() -> Header {
     Header {
         build: "1.2.3".to_owned(),
         started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+        node: Some("lab-7".to_owned()),
+        timeline: None,
         host: Host {
             hooks,
             release: "6.18.0-test".to_owned(),
@@ -213,10 +215,10 @@ fn messages_name_byte_and_loss() {
         format!("read up to byte {}; the 4 bytes from there on are lost: they follow the last frame", bytes.len())
     );
     let mut newer = bytes.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let sum = crc32fast::hash(&newer[..12]);
     newer[12..16].copy_from_slice(&sum.to_le_bytes());
-    assert_eq!(told(&newer), "has format version 2; this mmscope reads 1: a newer one is needed");
+    assert_eq!(told(&newer), "has format version 3; this mmscope reads 2: a newer one is needed");
 }
 
 #[test]

@@ -44,6 +44,11 @@ struct WireHeader {
     fault_ns: u64,
     /// Name, entries at most, bytes.
     tables: Vec<(String, u64, u64)>,
+    /// From version 2 on, as the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeline: Option<String>,
 }
 
 /// What ticks refer to by places in the header.
@@ -146,6 +151,8 @@ pub(super) fn header(header: &Header) -> Result<Vec<u8>, String> {
     write(&WireHeader {
         build: header.build.clone(),
         started_ns: since_epoch(header.started),
+        node: header.node.clone(),
+        timeline: header.timeline.clone(),
         release: header.host.release.clone(),
         version: header.host.version.clone(),
         has_anon_exclusive: header.host.has_anon_exclusive,
@@ -181,6 +188,8 @@ pub(super) fn read_header(bytes: &[u8]) -> Result<(Header, Terms), String> {
     let header = Header {
         build: wire.build,
         started: wall(wire.started_ns),
+        node: wire.node,
+        timeline: wire.timeline,
         host,
         tick: Duration::from_nanos(wire.tick_ns),
         record: config::Record {
