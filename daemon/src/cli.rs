@@ -31,6 +31,9 @@ pub enum Command {
     /// Tell what a recording comes to: as text for a mail, or as a page with plots
     #[command(after_help = READ_HELP)]
     Report(ReportArgs),
+    /// Write the single events of a recording as a timeline for Perfetto's viewer
+    #[command(after_help = READ_HELP)]
+    Export(ExportArgs),
     /// Compare two recordings, of before and after a change: what differs by more than either varies in itself
     #[command(after_help = DIFF_HELP)]
     Diff(DiffArgs),
@@ -119,6 +122,16 @@ pub struct RecordArgs {
     /// End before the file is longer than this; K, M and G are powers of 1024
     #[arg(long, value_name = "BYTES", default_value = "256M", value_parser = bytes)]
     pub max_bytes: u64,
+    /// Record every window, hold, wait, flush and fault, and not only those over the bounds of [record]: for a short time, and for
+    /// mmscope export. What finds no room in between is counted
+    #[arg(long)]
+    pub timeline: bool,
+    /// With --timeline, only of this process; may be given up to eight times
+    #[arg(long = "pid", value_name = "PID", requires = "timeline", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+    /// With --timeline, only of processes of this name, up to 15 bytes, and those that take it later; may be given up to eight times
+    #[arg(long = "comm", value_name = "NAME", requires = "timeline", value_parser = comm)]
+    pub comms: Vec<String>,
     /// Configuration file; tick and the table [record] count here
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
@@ -196,7 +209,22 @@ pub struct DiffArgs {
     pub json: bool,
 }
 
-const DIFF_HELP: &str = "Exit codes: 0 nothing differs; 1 something does; 65 one of the two cannot be read, or is too short.";
+const DIFF_HELP: &str =
+    "Exit codes: 0 nothing differs; 1 something does; 65 one of the two cannot be read, or is too short.";
+
+/// Options of `mmscope export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Recording, best by mmscope record --timeline
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write a trace of Perfetto, for <https://ui.perfetto.dev>: the only format there is
+    #[arg(long, required = true)]
+    pub perfetto: bool,
+    /// File to write; one that is there is overwritten
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
 
 const READ_HELP: &str = "Exit codes: 0 the recording is whole; 1 it is cut or damaged: what comes before that byte is told, \
     and stderr names it; 65 nothing of it can be read.";
@@ -281,7 +309,7 @@ fn recording_file(text: &str) -> Result<PathBuf, String> {
 /// Shortest bound of a recording: its header and some ticks.
 const LEAST_BYTES: u64 = 64 << 10;
 
-fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let units = [("K", 10), ("M", 20), ("G", 30)];
     let unit = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
     let (number, shift) = unit.unwrap_or((text, 0));
@@ -298,6 +326,13 @@ fn speed(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(speed) if (0.001..=1e6).contains(&speed) => Ok(speed),
         _ => Err("it is no number between 0.001 and 1000000".to_owned()),
+    }
+}
+
+fn comm(text: &str) -> Result<String, String> {
+    match text.len() {
+        1..=15 => Ok(text.to_owned()),
+        _ => Err("a process's name has 1 to 15 bytes".to_owned()),
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 pub use anomaly::Anomaly;
 pub use budget::Budget;
+pub use flight_recorder::FlightRecorder;
 pub use notify::{ALERTS_PATH, Alertmanager, Http, JOURNAL, Journal, Notify, Url, Webhook};
 pub use subjects::{Containers, Pattern, SubjectRule};
 pub use web::Web;
@@ -19,6 +20,7 @@ use crate::failure::Failure;
 mod anomaly;
 mod bounds;
 mod budget;
+mod flight_recorder;
 mod notify;
 mod subjects;
 mod web;
@@ -58,6 +60,8 @@ pub struct Config {
     pub notify: Notify,
     /// What a client may cost.
     pub web: Web,
+    /// What is kept in memory to be written when something goes wrong; none: nothing.
+    pub flight_recorder: Option<FlightRecorder>,
 }
 
 /// Bounds of single events.
@@ -95,8 +99,15 @@ impl Default for Config {
             anomaly: Anomaly::default(),
             notify: Notify::default(),
             web: Web::default(),
+            flight_recorder: None,
         }
     }
+}
+
+impl Record {
+    /// Every single event is recorded.
+    pub const ALL: Self =
+        Self { window: Duration::ZERO, hold: Duration::ZERO, wait: Duration::ZERO, fault: Duration::ZERO };
 }
 
 impl Default for Record {
@@ -179,6 +190,9 @@ impl Config {
         subjects::check(&self.subject_rules)?;
         self.anomaly.check(&self.record)?;
         self.notify.check()?;
+        if let Some(flight_recorder) = &self.flight_recorder {
+            flight_recorder.check()?;
+        }
         self.web.check()
     }
 }

@@ -163,7 +163,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let facts = read_facts()?;
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
-    let mut loaded = attach::load(&plan, &facts.targets, Thresholds::NEVER, args.probes.object.as_deref())?;
+    let mut loaded = attach::load(&plan, &facts.targets, Thresholds::NEVER, None, args.probes.object.as_deref())?;
     let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(&args.probes))?;
     let programs = attach::verified(&loaded);
     drop(loaded);

@@ -3,6 +3,7 @@
 pub mod anomaly;
 pub mod attach;
 pub mod export;
+pub mod flight;
 pub mod governor;
 pub mod history;
 pub mod identity;
@@ -32,4 +33,5 @@ pub mod report;
 pub mod run;
 pub mod service;
 pub mod terminal;
+pub mod timeline;
 pub mod warden;

@@ -9,7 +9,7 @@ use mmscope::{
     cli_pages, diff, doctor,
     failure::Failure,
     privileges::{self, Part},
-    record, replay, report, run, service,
+    record, replay, report, run, service, timeline,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -43,6 +43,7 @@ fn main() -> ExitCode {
             block_on(Threads::AsWeAre, replay::replay(args))
         }
         Command::Report(args) => report::report(args),
+        Command::Export(args) => timeline::export(args),
         Command::Diff(args) => diff::diff(args),
         Command::Doctor(args) => doctor::doctor(args),
         Command::StatisticsHelper => {

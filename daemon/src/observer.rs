@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     anomaly::{Host, MmLook},
-    attach::{self, Allowed, Loaded, Thresholds},
+    attach::{self, Allowed, Loaded, Thresholds, Timeline},
     cli::ProbeArgs,
     config::Config,
     failure::Failure,
@@ -30,16 +30,23 @@ pub struct Observer {
     start: Instant,
 }
 
+/// With a timeline every event of those that it names is sent, whatever the configuration's bounds.
+///
 /// Attaches what can be attached: the object, which detaches when it is dropped, who looks at it, and the host as it is.
 ///
 /// # Errors
 ///
 /// When nothing can be measured here or the object cannot be loaded, with everything detached.
-pub fn start(config: &Config, args: &ProbeArgs) -> Result<(Loaded, Observer, Host), Failure> {
+pub fn start(
+    config: &Config,
+    args: &ProbeArgs,
+    timeline: Option<&Timeline>,
+) -> Result<(Loaded, Observer, Host), Failure> {
     let facts = plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))?;
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
-    let mut loaded = attach::load(&plan, &facts.targets, Thresholds::of(&config.record), args.object.as_deref())?;
+    let thresholds = timeline.map_or_else(|| Thresholds::of(&config.record), |_| Timeline::THRESHOLDS);
+    let mut loaded = attach::load(&plan, &facts.targets, thresholds, timeline, args.object.as_deref())?;
     let mut intake = Intake::new(&mut loaded.ebpf)?;
     let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(args))?;
     intake.programs(loaded.programs());

@@ -16,9 +16,9 @@ use tokio::{
 
 use crate::{
     anomaly::Host,
-    attach::StatisticsSwitch,
+    attach::{StatisticsSwitch, Timeline},
     cli::RecordArgs,
-    config::Config,
+    config::{self, Config},
     failure::Failure,
     governor::Level,
     intake::TableSize,
@@ -34,6 +34,8 @@ use crate::{
 
 /// Ticks between two times at which the system is asked to write.
 const SYNC_TICKS: u64 = 16;
+/// Longest time between two looks of a timeline: the ring must hold what comes meanwhile.
+const TIMELINE_TICK: Duration = Duration::from_millis(100);
 /// Kernel addresses whose names are recorded at most.
 const NAMES: usize = 64 * 1024;
 
@@ -68,18 +70,8 @@ impl Output {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn begin(self, config: &Config, host: &Host, tables: &[TableSize]) -> Result<Recorder, Failure> {
-        let header = Header {
-            build: env!("CARGO_PKG_VERSION").to_owned(),
-            started: SystemTime::now(),
-            node: node(),
-            timeline: None,
-            host: host.clone(),
-            tick: config.tick,
-            record: config.record.clone(),
-            tables: tables.to_vec(),
-        };
-        let writer = Writer::new(self.file, self.bound, &header);
+    pub fn begin(self, header: &Header) -> Result<Recorder, Failure> {
+        let writer = Writer::new(self.file, self.bound, header);
         let writer = writer.map_err(|error| Failure::Unwritable { path: self.path.clone(), error })?;
         Ok(Recorder { path: self.path, writer, met: BTreeSet::new(), unnamed: Vec::new(), naming: None })
     }
@@ -93,7 +85,7 @@ impl Output {
 }
 
 /// Addresses with their names.
-type Names = Vec<(u64, String)>;
+pub(crate) type Names = Vec<(u64, String)>;
 
 /// Writes what ticks see, and the names of the kernel addresses in it.
 pub struct Recorder {
@@ -178,12 +170,27 @@ impl Recorder {
     }
 }
 
+/// What is known from the start.
+pub(crate) fn header(config: &Config, host: &Host, tables: &[TableSize]) -> Header {
+    Header {
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        started: SystemTime::now(),
+        node: node(),
+        timeline: None,
+        host: host.clone(),
+        tick: config.tick,
+        record: config.record.clone(),
+        tables: tables.to_vec(),
+    }
+}
+
 /// Name of this machine; none where the system does not tell.
 fn node() -> Option<String> {
     nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned())
 }
 
-fn names(addresses: &[u64]) -> Names {
+/// The names of these addresses in the running kernel; none, and a warning, where its symbols cannot be read.
+pub(crate) fn names(addresses: &[u64]) -> Names {
     match Table::open().and_then(|table| name_addresses(&table.path(), addresses)) {
         Ok(names) => addresses.iter().copied().zip(names).collect(),
         Err(error) => {
@@ -199,27 +206,35 @@ fn names(addresses: &[u64]) -> Names {
 ///
 /// When it cannot start or cannot write, with everything detached.
 pub async fn record(args: &RecordArgs) -> Result<ExitCode, Failure> {
-    let config = match &args.config_file {
+    let mut config = match &args.config_file {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
+    let timeline = args.timeline.then(|| Timeline { pids: args.pids.clone(), comms: args.comms.clone() });
+    if timeline.is_some() {
+        config.record = config::Record::ALL;
+        config.tick = config.tick.min(TIMELINE_TICK);
+    }
     let failed = |error: io::Error| Failure::System(format!("handle signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     privileges::check(Path::new("/"))?;
     let output = Output::open(&args.output, args.force, args.max_bytes)?;
-    let (loaded, observer, host) = match observer::start(&config, &args.probes) {
+    let (loaded, observer, host) = match observer::start(&config, &args.probes, timeline.as_ref()) {
         Ok(started) => started,
         Err(failure) => {
             output.give_up();
             return Err(failure);
         }
     };
-    let mut recorder = output.begin(&config, &host, observer.tables())?;
+    let mut header = header(&config, &host, observer.tables());
+    header.timeline = timeline.as_ref().map(Timeline::text);
+    let mut recorder = output.begin(&header)?;
     let attached = host.hooks.iter().filter(|state| matches!(state, HookState::Attached(_))).count();
     let settings = warden::Settings {
         least: Level::Full,
-        budget: config.overhead_budget.ratio(),
+        // A timeline is short, and worth nothing with parts given up.
+        budget: config.overhead_budget.ratio().filter(|_| timeline.is_none()),
         stop_file: config.stop_file.clone(),
     };
     let (warden, reins) = warden::start(loaded, host.hooks, settings, StatisticsSwitch::own())?;

@@ -31,6 +31,8 @@ impl Change {
             ("subject_rules", new.subject_rules != old.subject_rules),
             ("containers", new.containers != old.containers),
             ("web", new.web != old.web),
+            // What is kept is in its memory.
+            ("flight_recorder", new.flight_recorder != old.flight_recorder),
         ] {
             if is_other {
                 waiting.push(key.to_owned());
@@ -41,6 +43,7 @@ impl Change {
             subject_rules: old.subject_rules.clone(),
             containers: old.containers.clone(),
             web: old.web,
+            flight_recorder: old.flight_recorder.clone(),
             ..new
         };
         config.anomaly.check(&config.record).map_err(|message| {

@@ -23,6 +23,7 @@ use crate::{
     cli::RunArgs,
     config::{self, Config},
     failure::Failure,
+    flight::{self, Flight},
     intake::TableSize,
     memory,
     model::{RecordId, ReloadFigures, Snapshot},
@@ -30,7 +31,7 @@ use crate::{
     observer::{self, Observer},
     plan::{HOOKS, HookState, NOT_NEEDED},
     privileges::{self, Part},
-    record::{Output, Recorder},
+    record::{self, Output, Recorder},
     recording::Reason,
     reload::Change,
     scope::{Scope, Seen, Sight},
@@ -85,15 +86,17 @@ pub async fn run(args: &RunArgs, handed: Option<std::net::TcpListener>) -> Resul
     let url = format!("{}://{address}", front.scheme());
     let is_terminal = std::io::stdout().is_terminal();
     let notifier = Notifier::start(&config.notify, config.anomaly.alerts, &url, is_terminal)?;
+    let flight = flight::Prepared::new(&config)?;
     let output = args.record.as_deref().map(|path| Output::open(path, false, args.record_max_bytes)).transpose()?;
-    let (loaded, observer, host) = match observer::start(&config, &args.probes) {
+    let (loaded, observer, host) = match observer::start(&config, &args.probes, None) {
         Ok(started) => started,
         Err(failure) => {
             output.into_iter().for_each(Output::give_up);
             return Err(failure);
         }
     };
-    let recorder = output.map(|output| output.begin(&config, &host, observer.tables())).transpose()?;
+    let flight = flight.begin(&config, &host, observer.tables());
+    let recorder = output.map(|output| output.begin(&record::header(&config, &host, observer.tables()))).transpose()?;
     let statistics = StatisticsSwitch::separate()?;
     let (warden, reins) = warden::start(loaded, host.hooks.clone(), settings(args, &config), statistics)?;
     // The warden and who switches the statistics on have what they need.
@@ -127,6 +130,7 @@ pub async fn run(args: &RunArgs, handed: Option<std::net::TcpListener>) -> Resul
     let looker = Looker {
         observer,
         recorder,
+        flight,
         scope,
         site,
         reins,
@@ -237,6 +241,7 @@ impl Reloading<'_> {
 struct Looker {
     observer: Observer,
     recorder: Option<Recorder>,
+    flight: Flight,
     scope: Scope,
     site: web::Site,
     reins: Reins,
@@ -261,6 +266,7 @@ async fn look(mut looker: Looker, stop: CancellationToken) -> Notifier {
         tokio::select! {
             () = stop.cancelled() => {
                 looker.end_recording(Reason::Signal).await;
+                looker.flight.end().await;
                 return looker.notifier;
             }
             Some(order) = looker.orders.recv() => {
@@ -363,6 +369,7 @@ impl Looker {
         let seen = self.scope.see(&sight);
         self.site.remember(&sight, &seen);
         let Seen { mut snapshot, transitions } = seen;
+        self.flight.tick(&sight, &transitions);
         self.notifier.tell(transitions, sight.wall);
         snapshot.sinks = self.notifier.figures();
         snapshot.names = self.observer.names();

@@ -4,8 +4,8 @@
 use std::{fmt::Write as _, time::Duration};
 
 use probe_common::{
-    event::{Record, STALE_WINDOW, STALE_WRITE},
-    series::{FAULT, HOLD, OPERATIONS, OUTER, PATHS, SHOOTDOWN, WAIT},
+    event::{FLUSH, Record, STALE_WINDOW, STALE_WRITE},
+    series::{FAULT, FLUSH_KINDS, HOLD, OPERATIONS, OUTER, PATHS, SHOOTDOWN, WAIT},
 };
 
 use crate::{
@@ -174,6 +174,10 @@ pub fn record(record: &Record) -> String {
         },
         STALE_WRITE => "write fault inside another task's open window".to_owned(),
         STALE_WINDOW => "window that a write fault met".to_owned(),
+        FLUSH => {
+            let kind = FLUSH_KINDS.get(record.detail[2] as usize).copied().unwrap_or("other");
+            format!("TLB flush, {kind},")
+        }
         _ => "event".to_owned(),
     };
     format!(

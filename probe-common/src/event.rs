@@ -2,6 +2,8 @@
 
 /// Room of the ring, bytes. A record that finds none is counted as `ring_full`.
 pub const RING_BYTES: u32 = 512 * 1024;
+/// The same where every event of the chosen processes is sent.
+pub const TIMELINE_RING_BYTES: u32 = 16 * 1024 * 1024;
 
 /// Return addresses of a record's stack.
 pub const STACK: usize = 24;
@@ -12,6 +14,8 @@ pub const DETAILS: usize = 6;
 pub const STALE_WRITE: u32 = 1 << 8;
 /// `series` of that window, when it closes.
 pub const STALE_WINDOW: u32 = STALE_WRITE + 1;
+/// `series` of a TLB flush, which ended when the record begins; sent where every event is.
+pub const FLUSH: u32 = STALE_WRITE + 2;
 
 /// A single event.
 ///
@@ -25,6 +29,7 @@ pub const STALE_WINDOW: u32 = STALE_WRITE + 1;
 /// | userfault | page | | | | | |
 /// | stale write | page | since when the window is open | id of the window's task | outcome | `wp_bits` | flags of the VMA |
 /// | stale window | first byte | first byte behind | path | | | |
+/// | flush | first byte | first byte behind | kind | | | |
 /// | shootdown | CPU that answered last plus one, or zero | | | | | |
 #[repr(C)]
 #[cfg_attr(

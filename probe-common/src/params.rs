@@ -33,5 +33,17 @@ pub const HAS_TASK_TIMES: &str = "HAS_TASK_TIMES";
 pub const HAS_BATCHED_COUNT: &str = "HAS_BATCHED_COUNT";
 /// `u32`: process id of the daemon, whose own waits are in no total.
 pub const OWN_TGID: &str = "OWN_TGID";
+/// `u32`: [`TIMELINE_ALL`] or [`TIMELINE_CHOSEN`] if every event is sent, whatever its length.
+pub const TIMELINE: &str = "TIMELINE";
+/// Value of [`TIMELINE`]: of all processes.
+pub const TIMELINE_ALL: u32 = 1;
+/// Value of [`TIMELINE`]: of those that [`TIMELINE_TGIDS`] or [`TIMELINE_COMMS`] name.
+pub const TIMELINE_CHOSEN: u32 = 2;
+/// Processes that can be chosen by their id, and as many by their name.
+pub const CHOSEN: usize = 8;
+/// `[u32; CHOSEN]`: process ids; zero where there is none.
+pub const TIMELINE_TGIDS: &str = "TIMELINE_TGIDS";
+/// `[[u64; 2]; CHOSEN]`: names, sixteen bytes in memory order each; zero where there is none.
+pub const TIMELINE_COMMS: &str = "TIMELINE_COMMS";
 /// `u32`: processors that this kernel could have.
 pub const PROCESSORS: &str = "PROCESSORS";

@@ -6,6 +6,7 @@ use probe_common::{
     event::{DETAILS, Record},
     histogram::{BUCKETS, FIRST_BOUND_LOG2},
     lost,
+    params::TIMELINE_CHOSEN,
     series::COUNT as SERIES,
     slot::{MmSlot, ROW_PLACES},
 };
@@ -14,6 +15,7 @@ use crate::{
     control,
     kernel::{current_comm, current_id, opaque, stack},
     maps::{FREE_ROWS, RECORDS, add_u32, add_u64, at, count_lost, get, row, set, slot},
+    params,
 };
 
 /// BPF_RB_NO_WAKEUP: the daemon looks by itself; a wake-up for each record costs more than the record.
@@ -132,9 +134,20 @@ pub(crate) struct Event {
     pub(crate) detail: [u64; DETAILS],
 }
 
+/// Whether the mm of a slot is one whose every event is sent. A function of its own: it is called where records are sent.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_is_chosen(slot_index: u64) -> u64 {
+    let Some(entry) = slot(slot_index as u32) else { return 0 };
+    u64::from(params::is_named(get!(entry, tgid), [get!(entry, comm_halves[0]), get!(entry, comm_halves[1])]))
+}
+
 /// Sends a record of one event, with the running task's stack. Totals are not its business.
 #[inline(always)]
 pub(crate) fn record(ctx: *mut c_void, event: &Event) {
+    if params::timeline() == TIMELINE_CHOSEN && mmscope_is_chosen(u64::from(event.slot)) == 0 {
+        return;
+    }
     let Some(mut entry) = RECORDS.reserve::<Record>(0) else {
         count_lost(lost::RING_FULL);
         return;

@@ -3,7 +3,7 @@
 //! They are in read-only memory whose content the verifier knows: branches on them are resolved when the program is
 //! loaded, and what this kernel lacks is dead code that is never checked.
 
-use probe_common::params::SYSCALLS;
+use probe_common::params::{CHOSEN, SYSCALLS};
 
 macro_rules! params {
     ($($name:ident: $type:ty = $default:expr, $get:ident;)*) => {$(
@@ -32,12 +32,32 @@ params! {
     HAS_PENDING: u32 = 0, has_pending;
     HAS_TASK_TIMES: u32 = 0, has_task_times;
     HAS_BATCHED_COUNT: u32 = 0, has_batched_count;
+    TIMELINE: u32 = 0, timeline;
     OWN_TGID: u32 = 0, own_tgid;
     PROCESSORS: u32 = 0, processors;
 }
 
 #[unsafe(no_mangle)]
 static SYSCALL_OPERATIONS: [u8; SYSCALLS] = [0; SYSCALLS];
+
+#[unsafe(no_mangle)]
+static TIMELINE_TGIDS: [u32; CHOSEN] = [0; CHOSEN];
+#[unsafe(no_mangle)]
+static TIMELINE_COMMS: [[u64; 2]; CHOSEN] = [[0; 2]; CHOSEN];
+
+/// Whether a process is one of those whose every event is sent.
+#[inline(always)]
+pub(crate) fn is_named(tgid: u32, comm_halves: [u64; 2]) -> bool {
+    let mut n = 0;
+    while n < CHOSEN {
+        let comm = [crate::maps::volatile(&TIMELINE_COMMS[n][0]), crate::maps::volatile(&TIMELINE_COMMS[n][1])];
+        if crate::maps::volatile(&TIMELINE_TGIDS[n]) == tgid || comm == comm_halves {
+            return true;
+        }
+        n += 1;
+    }
+    false
+}
 
 /// Operation of a system call by its number; none for a number beyond the table.
 #[inline(always)]

@@ -3,12 +3,12 @@
 use core::ffi::c_void;
 
 use probe_common::{
-    event::STALE_WINDOW,
+    event::{FLUSH, STALE_WINDOW},
     lost,
     relocation::field,
     series::{
         ESCALATED_NESTED, ESCALATED_RECLAIM, FLUSH_FULL, FLUSH_PAGE, FLUSH_RANGE, INNER, OP_EXEC, OP_EXIT, OP_KTHREAD,
-        OP_MPROTECT, OP_UFFD_IOCTL, OUTER, PATH_EXIT, PATH_MPROTECT, PATH_NUMA, PATH_OTHER, PATH_SOFT_DIRTY,
+        OP_MPROTECT, OP_OTHER, OP_UFFD_IOCTL, OUTER, PATH_EXIT, PATH_MPROTECT, PATH_NUMA, PATH_OTHER, PATH_SOFT_DIRTY,
         PATH_UFFD_UNWP, PATH_UFFD_WP, PATH_ZAP, PATHS,
     },
     slot::MmSlot,
@@ -277,6 +277,19 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
                 write_fault::flushed(task, slot_index, start);
             }
         }
+    }
+    if params::timeline() != 0 {
+        emit::record(
+            ctx,
+            &Event {
+                slot: slot_index,
+                series: FLUSH,
+                operation: OP_OTHER,
+                begin_ns: now_ns(),
+                duration_ns: 0,
+                detail: [start, end, kind as u64, 0, 0, 0],
+            },
+        );
     }
     if is_inline {
         inline_flushed(ctx, task, slot_index, kind == FLUSH_FULL);

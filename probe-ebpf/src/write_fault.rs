@@ -18,7 +18,7 @@ use crate::{
     emit::{self, Event},
     kernel::{Raw, Reader, now_ns, read_u64},
     maps::{at, count_lost, get, increment, set, slot},
-    places, range, slots, tasks,
+    params, places, range, slots, tasks,
     turn::Turn,
 };
 
@@ -184,7 +184,7 @@ fn met(ctx: *mut c_void, task: *mut TaskState, slot_index: u32, bits: u32, is_wr
         }
     };
     // What lost nothing is told in samples: it must not drive what did out of the ring.
-    if so_far % TOLD_OF != 1 {
+    if so_far % TOLD_OF != 1 && params::timeline() == 0 {
         return;
     }
     let since = get!(task, wp_since_ns);

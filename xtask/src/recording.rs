@@ -28,9 +28,12 @@ pub(crate) struct RecordingArgs {
     /// Boot this kernel, as `vm` takes it
     #[arg(long, default_value = "6.18")]
     kernel: String,
-    /// Make this recording: hazards or quiet (both if none is given)
+    /// Make this recording (all if none is given)
     #[arg(long)]
     only: Option<String>,
+    /// Use the binaries of the last `cargo xtask dist` as they are
+    #[arg(long)]
+    no_build: bool,
 }
 
 struct Recording {
@@ -48,7 +51,7 @@ struct Recording {
     timeout: Duration,
 }
 
-const RECORDINGS: &[Recording] = &[HAZARDS, QUIET];
+const RECORDINGS: &[Recording] = &[HAZARDS, QUIET, STEADY, AGAIN, DOUBLED];
 
 /// Each class that a workload can provoke, one after the other.
 const HAZARDS: Recording = Recording {
@@ -123,6 +126,33 @@ done
     timeout: Duration::from_secs(2400),
 };
 
+/// Half a minute in which two programs do the same over and over.
+const STEADY: Recording = steady("steady", "echo 40 >/run/mprotects");
+/// The same once more.
+const AGAIN: Recording = steady("again", "echo 40 >/run/mprotects");
+/// The same, but for one thing: there are twice as many mprotects.
+const DOUBLED: Recording = steady("doubled", "echo 80 >/run/mprotects");
+
+/// The clock counts instructions, so that what differs is what was done, and not how busy the host was.
+const fn steady(name: &'static str, prepare: &'static str) -> Recording {
+    Recording {
+        name,
+        config: "overhead_budget = \"off\"\n",
+        packages: &[],
+        modules: &[],
+        icount: true,
+        prepare,
+        work: r#"
+for round in $(seq 100); do
+    mmload mprotect --name changes --cycles "$(cat /run/mprotects)" >/dev/null
+    mmload munmap --name unmaps --cycles 20 --pages 4 >/dev/null
+    sleep 0.3
+done
+"#,
+        timeout: Duration::from_secs(900),
+    }
+}
+
 // A guest's serial port passes text only.
 const SCRIPT: &str = r#"
 set -e
@@ -156,7 +186,10 @@ pub(crate) fn main(args: &RecordingArgs) -> Result<ExitCode> {
     ensure!(!recordings.is_empty(), "--only: there are {}", names.join(", "));
     let tools = setup::setup(Wants { guests: true })?;
     let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
-    let binaries = dist::dist(&tools, false)?;
+    let binaries = match args.no_build {
+        true => ["mmscope", "mmload"].map(|name| dist::folder().join(name)),
+        false => dist::dist(&tools, false)?,
+    };
     for recording in recordings {
         let packages: Vec<String> = recording.packages.iter().map(|&name| name.to_owned()).collect();
         let guest = Guest {

@@ -19,7 +19,7 @@ use aya::{
     maps::{MapData, MapError},
     programs::ProgramError,
 };
-use probe_common::params;
+use probe_common::{event::TIMELINE_RING_BYTES, params};
 
 use links::{Attachment, link_program, load_program, unload};
 pub use links::{Canary, Runs};
@@ -51,6 +51,41 @@ pub struct Thresholds {
     pub wait_ns: u64,
     /// Userfaults.
     pub fault_ns: u64,
+}
+
+/// Whose every event is sent, whatever its length.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// Processes by their id.
+    pub pids: Vec<u32>,
+    /// Processes by their name; with no id and no name all are meant.
+    pub comms: Vec<String>,
+}
+
+impl Timeline {
+    /// Every event has at least this length.
+    pub const THRESHOLDS: Thresholds = Thresholds { window_ns: 0, hold_ns: 0, wait_ns: 0, fault_ns: 0 };
+
+    /// For people: whose.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let pids = self.pids.iter().map(|pid| format!("pid {pid}"));
+        let named: Vec<String> = pids.chain(self.comms.iter().cloned()).collect();
+        if named.is_empty() { "all processes".to_owned() } else { named.join(", ") }
+    }
+
+    fn globals(&self) -> (u32, [u32; params::CHOSEN], [u64; 2 * params::CHOSEN]) {
+        let mut tgids = [0; params::CHOSEN];
+        tgids.iter_mut().zip(&self.pids).for_each(|(place, pid)| *place = *pid);
+        let mut comms = [0; 2 * params::CHOSEN];
+        for (places, comm) in comms.chunks_exact_mut(2).zip(&self.comms) {
+            let mut name = [0; 16];
+            name.iter_mut().zip(comm.bytes().take(15)).for_each(|(place, byte)| *place = byte);
+            places.iter_mut().zip(name.as_chunks().0).for_each(|(place, half)| *place = u64::from_ne_bytes(*half));
+        }
+        let is_all = self.pids.is_empty() && self.comms.is_empty();
+        (if is_all { params::TIMELINE_ALL } else { params::TIMELINE_CHOSEN }, tgids, comms)
+    }
 }
 
 /// What may be used; a host can be told to do without some of it.
@@ -172,7 +207,13 @@ pub fn may_read_maps() -> bool {
 /// # Errors
 ///
 /// When the object is not of this build, or its maps cannot be made.
-pub fn load(plan: &Plan, targets: &Targets, thresholds: Thresholds, object: Option<&Path>) -> Result<Loaded, Failure> {
+pub fn load(
+    plan: &Plan,
+    targets: &Targets,
+    thresholds: Thresholds,
+    timeline: Option<&Timeline>,
+    object: Option<&Path>,
+) -> Result<Loaded, Failure> {
     let (origin, bytes) = match object {
         None => ("built-in kernel object".to_owned(), Cow::Borrowed(OBJECT)),
         Some(path) => (
@@ -209,6 +250,14 @@ pub fn load(plan: &Plan, targets: &Targets, thresholds: Thresholds, object: Opti
         .override_global(params::RECORD_FAULT_NS, &thresholds.fault_ns, true);
     for (name, value) in &flags {
         loader.override_global(name, value, true);
+    }
+    let of_timeline = timeline.map(Timeline::globals);
+    if let Some((mode, tgids, comms)) = &of_timeline {
+        loader
+            .override_global(params::TIMELINE, mode, true)
+            .override_global(params::TIMELINE_TGIDS, &tgids[..], true)
+            .override_global(params::TIMELINE_COMMS, &comms[..], true)
+            .map_max_entries("RECORDS", TIMELINE_RING_BYTES);
     }
     #[cfg_attr(not(feature = "probe-log"), expect(unused_mut, reason = "only the probes' log takes from it"))]
     let mut ebpf = loader.load(&bytes).map_err(|error| Failure::System(load_failure(&error)))?;

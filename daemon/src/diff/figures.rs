@@ -1,7 +1,7 @@
 //! The figures that are compared, each by what it takes from the counts of a block. Pure.
 
 use probe_common::series::{
-    FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, INNER, IOCTL, IOCTLS, OPERATIONS, OUTER, PATHS, SHOOTDOWN, VMAS, WAIT,
+    FAULT, FAULT_REASONS, FLUSH_KINDS, HOLD, INNER, IOCTL, OPERATIONS, OUTER, PATHS, SHOOTDOWN, VMAS, WAIT,
 };
 use serde::Serialize;
 
@@ -105,14 +105,14 @@ pub(super) fn figures() -> Vec<Figure> {
 /// The family of a series of durations.
 fn family(series: u32) -> &'static str {
     const FAULTS: u32 = FAULT + FAULT_REASONS.len() as u32;
-    const REQUESTS: u32 = IOCTL + IOCTLS.len() as u32;
+    const REQUESTS: u32 = VMAS - 1;
     const WINDOWS: u32 = INNER + PATHS.len() as u32;
     match series {
         OUTER..WINDOWS => "mmscope_flush_window_seconds",
         WAIT..HOLD => "mmscope_mmap_lock_wait_seconds",
         HOLD..FAULT => "mmscope_mmap_lock_hold_seconds",
         FAULT..FAULTS => "mmscope_userfault_seconds",
-        IOCTL..REQUESTS => "mmscope_uffd_ioctl_seconds",
+        IOCTL..=REQUESTS => "mmscope_uffd_ioctl_seconds",
         SHOOTDOWN => "mmscope_tlb_shootdown_seconds",
         _ => "",
     }

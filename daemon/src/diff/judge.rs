@@ -70,9 +70,8 @@ pub struct Compared {
 #[must_use]
 pub fn compare(before: &Blocks, after: &Blocks, least: f64) -> Compared {
     let figures = figures();
-    let measured = |figure: &&Figure| {
-        [before, after].into_iter().all(|blocks| export::is_measured(figure.family, blocks.hooks()))
-    };
+    let measured =
+        |figure: &&Figure| [before, after].into_iter().all(|blocks| export::is_measured(figure.family, blocks.hooks()));
     let mut all = Vec::new();
     let mut rare = 0;
     for comm in comms(before, after) {

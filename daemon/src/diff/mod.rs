@@ -3,9 +3,9 @@
 mod blocks;
 mod figures;
 mod judge;
-mod told;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{
     io::{self, Write as _},

@@ -8,7 +8,7 @@ mod reader;
 #[cfg(test)]
 mod strategies;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod wire;
 mod writer;
 
@@ -18,7 +18,7 @@ use crate::{anomaly::Host, config, intake::TableSize};
 
 pub use frame::VERSION;
 pub use reader::{Finish, Frame, Reader, Unreadable};
-pub use writer::{Medium, Writer};
+pub use writer::{Medium, Writer, begun, packed};
 
 /// What is known from the start.
 #[derive(Clone, Debug)]
@@ -61,10 +61,12 @@ pub enum Reason {
     Bound,
     /// It could not be written any further.
     Failed,
+    /// It is what a flight recorder kept.
+    Flight,
 }
 
 impl Reason {
-    const ALL: [Self; 4] = [Self::Signal, Self::Duration, Self::Bound, Self::Failed];
+    const ALL: [Self; 5] = [Self::Signal, Self::Duration, Self::Bound, Self::Failed, Self::Flight];
 
     fn name(self) -> &'static str {
         match self {
@@ -72,6 +74,7 @@ impl Reason {
             Self::Duration => "duration",
             Self::Bound => "bound",
             Self::Failed => "failed",
+            Self::Flight => "flight",
         }
     }
 
@@ -83,6 +86,7 @@ impl Reason {
             Self::Duration => "its time was over",
             Self::Bound => "it was as long as it may be",
             Self::Failed => "it could not be written any further",
+            Self::Flight => "a flight recorder was written",
         }
     }
 }

@@ -52,7 +52,7 @@ impl Medium for &mut Memory {
     }
 }
 
-pub(super) fn header() -> Header {
+pub(crate) fn header() -> Header {
     let mut hooks = vec![HookState::Attached(Tier::F); HOOKS.len()];
     hooks[1] = HookState::Attached(Tier::T);
     hooks[2] = HookState::Absent("no such function".to_owned());

@@ -79,9 +79,7 @@ impl<M: Medium> Writer<M> {
     pub fn new(medium: M, bound: u64, header: &Header) -> io::Result<Self> {
         let mut writer = Self { medium, bytes: 0, bound, sights: 0, header: header.clone() };
         writer.medium.cut(0)?;
-        let mut begin = frame::begin().to_vec();
-        begin.extend(encoded(Kind::Header, wire::header(header))?);
-        writer.append(&begin)?;
+        writer.append(&begun(header)?)?;
         Ok(writer)
     }
 
@@ -91,7 +89,7 @@ impl<M: Medium> Writer<M> {
     ///
     /// When it cannot be written. What was written before can be read, and if there is room it says that it ended so.
     pub fn sight(&mut self, sight: &Sight) -> io::Result<bool> {
-        let frame = encoded(Kind::Sight, wire::sight(sight, &self.header))?;
+        let frame = packed(sight, &self.header)?;
         let has_room = self.append_within(&frame)?;
         self.sights += u64::from(has_room);
         Ok(has_room)
@@ -171,6 +169,26 @@ impl<M: Medium> Writer<M> {
             let _ = self.medium.cut(self.bytes);
         }
     }
+}
+
+/// The bytes with which a recording begins, up to its first tick.
+///
+/// # Errors
+///
+/// When they cannot be encoded.
+pub fn begun(header: &Header) -> io::Result<Vec<u8>> {
+    let mut begin = frame::begin().to_vec();
+    begin.extend(encoded(Kind::Header, wire::header(header))?);
+    Ok(begin)
+}
+
+/// The bytes of what a tick saw, as they stand in a recording that begins with this header.
+///
+/// # Errors
+///
+/// When they cannot be encoded.
+pub fn packed(sight: &Sight, header: &Header) -> io::Result<Vec<u8>> {
+    encoded(Kind::Sight, wire::sight(sight, header))
 }
 
 fn encoded(kind: Kind, payload: Result<Vec<u8>, String>) -> io::Result<Vec<u8>> {

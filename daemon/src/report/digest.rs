@@ -93,13 +93,16 @@ impl Digest {
             finish: None,
             header,
         };
+        let tick = digest.header.tick;
         let mut stride = 1;
         let mut ticks = 0_usize;
         for frame in reader.by_ref() {
             let Frame::Sight(sight) = frame else { continue };
             let seen = scope.see(&sight);
             digest.episodes.take(sight.uptime, &seen.transitions);
-            if ticks.is_multiple_of(stride) {
+            // The first look comes at once: what was counted until then is not of a time that a rate could be told of.
+            let is_short = digest.parts.last().is_some_and(|part| part.to - part.from < tick / 2);
+            if ticks.is_multiple_of(stride) && !is_short {
                 if digest.parts.len() == POINTS {
                     halve(&mut digest.parts);
                     stride *= 2;
