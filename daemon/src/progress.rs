@@ -17,7 +17,7 @@ const LINE: &str = "{msg} [{bar:32}] {percent} %, {eta} left";
 /// A file whose reader can be watched.
 pub struct Watched {
     file: File,
-    bar: ProgressBar,
+    bar: Option<ProgressBar>,
     start: Instant,
 }
 
@@ -35,17 +35,27 @@ impl Watched {
         if let Ok(style) = ProgressStyle::with_template(LINE) {
             bar.set_style(style.progress_chars("=> "));
         }
-        Ok(Self { file, bar, start: Instant::now() })
+        Ok(Self { file, bar: Some(bar), start: Instant::now() })
+    }
+
+    /// Opens a file that is read slowly on purpose, or beside whose bar other lines would be written: there is none.
+    ///
+    /// # Errors
+    ///
+    /// As the system has them.
+    pub fn quietly(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: File::open(path)?, bar: None, start: Instant::now() })
     }
 }
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        self.bar.inc(read as u64);
-        if self.bar.is_hidden() && self.start.elapsed() >= PATIENCE {
+        let Some(bar) = &self.bar else { return Ok(read) };
+        bar.inc(read as u64);
+        if bar.is_hidden() && self.start.elapsed() >= PATIENCE {
             // Draws nothing where stderr is no terminal.
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         Ok(read)
     }
@@ -53,6 +63,8 @@ impl Read for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }

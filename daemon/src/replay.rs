@@ -3,8 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs::File,
-    io::{BufReader, Write as _},
+    io::{BufReader, IsTerminal as _, Write as _},
     path::Path,
     process::ExitCode,
     sync::{
@@ -31,6 +30,7 @@ use crate::{
     identity::Rules,
     kernel::from_traced,
     model::Snapshot,
+    progress::Watched,
     recording::{Finish, Frame, Header, Reader},
     scope::{Scope, Seen, Sight},
     terminal, web,
@@ -145,11 +145,12 @@ pub async fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
         None => Config::default(),
     };
     // Names come after the ticks that need them, so they are read first.
-    let names = if args.evidence { names(open(&args.file)?) } else { Names::new() };
-    let player = Player::new(open(&args.file)?, &config, names, args.evidence).map_err(|message| Failure::Config {
-        path: args.config_file.clone().unwrap_or_else(|| args.file.clone()),
-        message,
-    })?;
+    let names = if args.evidence { names(open(&args.file, Some("names"))?) } else { Names::new() };
+    // Alerts on the same terminal would be written into a bar.
+    let has_bar = args.speed.is_none() && !std::io::stdout().is_terminal();
+    let player = Player::new(open(&args.file, has_bar.then_some("ticks"))?, &config, names, args.evidence).map_err(
+        |message| Failure::Config { path: args.config_file.clone().unwrap_or_else(|| args.file.clone()), message },
+    )?;
     let Header { build, started, host, .. } = player.header();
     eprintln!(
         "mmscope: recorded by mmscope {build} on kernel {} from {} on",
@@ -165,10 +166,13 @@ pub async fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-type Recorded = BufReader<File>;
+/// A recording's file.
+pub(crate) type Recorded = BufReader<Watched>;
 
-fn open(path: &Path) -> Result<Reader<Recorded>, Failure> {
-    let file = File::open(path).map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
+/// Opens a recording; with a word on what it is read for, a bar shows how far that is.
+pub(crate) fn open(path: &Path, what: Option<&str>) -> Result<Reader<Recorded>, Failure> {
+    let file = what.map_or_else(|| Watched::quietly(path), |what| Watched::open(path, what));
+    let file = file.map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
     Reader::new(BufReader::new(file)).map_err(|error| Failure::Recording { path: path.to_owned(), error })
 }
 

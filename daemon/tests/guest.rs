@@ -5,6 +5,8 @@
 mod budget;
 #[path = "live/everywhere.rs"]
 mod everywhere;
+#[path = "live/flights.rs"]
+mod flights;
 #[path = "live/huge.rs"]
 mod huge;
 mod live;
@@ -16,6 +18,8 @@ mod recordings;
 mod reuse;
 #[path = "live/shootdowns.rs"]
 mod shootdowns;
+#[path = "live/timelines.rs"]
+mod timelines;
 #[path = "live/trace.rs"]
 mod trace;
 

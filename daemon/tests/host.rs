@@ -4,6 +4,8 @@
 mod budget;
 #[path = "live/everywhere.rs"]
 mod everywhere;
+#[path = "live/flights.rs"]
+mod flights;
 mod live;
 #[path = "live/recordings.rs"]
 mod recordings;

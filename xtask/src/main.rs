@@ -40,6 +40,7 @@ mod sh;
 mod storm;
 mod test;
 mod tidy;
+mod timeline;
 mod tool;
 mod toolchain;
 mod unfixed_kernel;
@@ -106,6 +107,8 @@ enum Task {
     Findings(findings::FindingsArgs),
     /// The recordings that tests replay, in a guest each
     Recording(recording::RecordingArgs),
+    /// A timeline of provoked overlaps, decoded by Perfetto's own classes and asked what is in it
+    Timeline,
     /// The kernel's own tests of memory management in guests, without and with mmscope attached
     Selftests(selftests::SelftestsArgs),
     /// Build the kernel of 2021 that loses stores under userfaultfd, and the same with the fix; print an image's path
@@ -179,6 +182,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Verifier(args) => return verifier::main(&args),
         Task::Findings(args) => return findings::main(&args),
         Task::Recording(args) => return recording::main(&args),
+        Task::Timeline => return timeline::main(),
         Task::Selftests(args) => return selftests::main(&args),
         Task::UnfixedKernel(args) => return unfixed_kernel::main(&args),
         Task::Race(args) => return race::main(&args),

@@ -45,13 +45,15 @@ struct Recording {
     modules: &'static [&'static str],
     /// The clock counts instructions: idle time passes at once, and a busy host makes nothing longer.
     icount: bool,
+    /// More for mmscope record.
+    arguments: &'static str,
     /// What goes on meanwhile.
     work: &'static str,
     prepare: &'static str,
     timeout: Duration,
 }
 
-const RECORDINGS: &[Recording] = &[HAZARDS, QUIET, STEADY, AGAIN, DOUBLED];
+const RECORDINGS: &[Recording] = &[HAZARDS, QUIET, STEADY, AGAIN, DOUBLED, OVERLAP];
 
 /// Each class that a workload can provoke, one after the other.
 const HAZARDS: Recording = Recording {
@@ -60,6 +62,7 @@ const HAZARDS: Recording = Recording {
     packages: &[],
     modules: &["brd"],
     icount: false,
+    arguments: "",
     prepare: "mkswap /dev/ram0 >/dev/null && swapon /dev/ram0",
     work: r#"
 mmload lock-hold --name convoy --writers 2 --readers 2 --ops 10 --pages 8192
@@ -87,6 +90,7 @@ const QUIET: Recording = Recording {
     packages: &["gcc", "libc6-dev", "postgresql", "python3"],
     modules: &[],
     icount: true,
+    arguments: "",
     prepare: r#"
 mkdir -p /var/tmp/work/data
 cd /var/tmp/work
@@ -141,6 +145,7 @@ const fn steady(name: &'static str, prepare: &'static str) -> Recording {
         packages: &[],
         modules: &[],
         icount: true,
+        arguments: "",
         prepare,
         work: r#"
 for round in $(seq 100); do
@@ -153,6 +158,19 @@ done
     }
 }
 
+/// Every event of a process that writes into windows of its own userfaultfd, for a timeline.
+const OVERLAP: Recording = Recording {
+    name: "overlap",
+    config: "overhead_budget = \"off\"\n",
+    packages: &[],
+    modules: &[],
+    icount: false,
+    arguments: "--timeline --comm overlap",
+    prepare: "",
+    work: "mmload uffd-overlap --name overlap --case first-pages --rounds 4",
+    timeout: Duration::from_secs(600),
+};
+
 // A guest's serial port passes text only.
 const SCRIPT: &str = r#"
 set -e
@@ -164,7 +182,7 @@ cat >/run/work <<'WORK_ENDS'
 WORK_ENDS
 printf '@CONFIG@' >/run/config.toml
 sh -e /run/prepare
-mmscope record -o /run/recording --config.file /run/config.toml &
+mmscope record -o /run/recording --config.file /run/config.toml @ARGUMENTS@ &
 mmscope=$!
 for second in $(seq 300); do
     [ -s /run/recording ] && break
@@ -222,6 +240,7 @@ fn script(recording: &Recording) -> String {
     SCRIPT
         .replace("@PREPARE@", recording.prepare.trim())
         .replace("@WORK@", recording.work.trim())
+        .replace("@ARGUMENTS@", recording.arguments)
         .replace("@CONFIG@", &recording.config.replace('\n', "\\n"))
 }
 

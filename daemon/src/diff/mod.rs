@@ -21,7 +21,7 @@ use crate::{
     cli::DiffArgs,
     failure::Failure,
     recording::{Finish, Frame},
-    report,
+    replay,
 };
 
 /// Exit code when something differs.
@@ -44,12 +44,12 @@ pub fn diff(args: &DiffArgs) -> Result<ExitCode, Failure> {
 
 fn read(path: &Path) -> Result<Blocks, Failure> {
     // Into how many blocks is known once the ticks are counted.
-    let mut reader = report::open(path, "counting ticks")?;
+    let mut reader = replay::open(path, Some("counting ticks"))?;
     let ticks = reader.by_ref().filter(|frame| matches!(frame, Frame::Sight(_))).count();
     if let Some(finish) = reader.finish().filter(|finish| !matches!(finish, Finish::Ended(_))) {
         eprintln!("mmscope: {}: not whole: {finish}", path.display());
     }
-    let reader = report::open(path, "reading ticks")?;
+    let reader = replay::open(path, Some("reading ticks"))?;
     let name = path.display().to_string();
     Blocks::read(reader, name, ticks).map_err(|message| Failure::TooShort { path: path.to_owned(), message })
 }

@@ -12,7 +12,7 @@ mod text;
 
 use std::{
     fs,
-    io::{self, BufReader, Write as _},
+    io::{self, Write as _},
     path::Path,
     process::ExitCode,
 };
@@ -25,14 +25,7 @@ pub(crate) use tables::series_names;
 pub use tables::{Table, tables};
 pub use text::text;
 
-use crate::{
-    cli::ReportArgs,
-    config::Config,
-    failure::Failure,
-    progress::Watched,
-    recording::{Finish, Reader},
-    replay,
-};
+use crate::{cli::ReportArgs, config::Config, failure::Failure, recording::Finish, replay};
 
 /// Exit code of a recording that is cut or damaged.
 const NOT_WHOLE: u8 = 1;
@@ -58,15 +51,9 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
 fn read(path: &Path, config_file: Option<&Path>) -> Result<Digest, Failure> {
     let config = config_file.map(Config::read).transpose()?.unwrap_or_default();
     // Names come after the ticks that need them, so they are read first.
-    let names = replay::names(open(path, "names")?);
-    Digest::read(open(path, "ticks")?, &config, names)
+    let names = replay::names(replay::open(path, Some("names"))?);
+    Digest::read(replay::open(path, Some("ticks"))?, &config, names)
         .map_err(|message| Failure::Config { path: config_file.unwrap_or(path).to_owned(), message })
-}
-
-/// Opens a recording; `what` says for what it is read.
-pub(crate) fn open(path: &Path, what: &str) -> Result<Reader<BufReader<Watched>>, Failure> {
-    let file = Watched::open(path, what).map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
-    Reader::new(BufReader::new(file)).map_err(|error| Failure::Recording { path: path.to_owned(), error })
 }
 
 /// 0 for a recording that is whole; else stderr says where it ends.

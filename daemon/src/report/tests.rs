@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::{html::page, plots::LINES, *};
+use crate::recording::Reader;
 
 fn recordings() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")

@@ -20,8 +20,8 @@ use crate::{cli::ExportArgs, failure::Failure, recording::Frame, replay, report}
 /// When nothing of it can be read, it has no single events, or the timeline cannot be written.
 pub fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
     // Names come after the ticks that need them, so they are read first.
-    let names = replay::names(report::open(&args.file, "names")?);
-    let mut reader = report::open(&args.file, "ticks")?;
+    let names = replay::names(replay::open(&args.file, Some("names"))?);
+    let mut reader = replay::open(&args.file, Some("ticks"))?;
     let (mut events, mut looks) = (Events::default(), Vec::new());
     for frame in reader.by_ref() {
         let Frame::Sight(sight) = frame else { continue };
