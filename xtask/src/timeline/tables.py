@@ -5,6 +5,7 @@ import json
 import sqlite3
 import sys
 
+from google.protobuf.unknown_fields import UnknownFieldSet
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 
 SCHEMA = """
@@ -25,13 +26,24 @@ def value(annotation):
     return getattr(annotation, field)
 
 
+def unknown(message):
+    if len(UnknownFieldSet(message)):
+        return True
+    for field, held in message.ListFields():
+        if field.message_type:
+            each = held if hasattr(held, "__len__") else [held]
+            if any(unknown(inner) for inner in each):
+                return True
+    return False
+
+
 def load(path, base):
     trace = Trace()
     with open(path, "rb") as file:
         trace.ParseFromString(file.read())
     wrong = lambda what: base.execute("insert into stats values (?)", [what])
-    if trace.UnknownFields() if hasattr(trace, "UnknownFields") else False:
-        wrong("unknown fields")
+    if unknown(trace):
+        wrong("fields that Perfetto does not know")
     counters, utids, last = {}, {}, None
     for packet in trace.packet:
         if not packet.HasField("track_descriptor"):
