@@ -51,7 +51,9 @@ pub(crate) fn is_named(tgid: u32, comm_halves: [u64; 2]) -> bool {
     let mut n = 0;
     while n < CHOSEN {
         let comm = [crate::maps::volatile(&TIMELINE_COMMS[n][0]), crate::maps::volatile(&TIMELINE_COMMS[n][1])];
-        if crate::maps::volatile(&TIMELINE_TGIDS[n]) == tgid || comm == comm_halves {
+        // Who has no name yet is nobody's choice.
+        let by_id = tgid != 0 && crate::maps::volatile(&TIMELINE_TGIDS[n]) == tgid;
+        if by_id || (comm[0] != 0 && comm == comm_halves) {
             return true;
         }
         n += 1;

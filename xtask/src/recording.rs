@@ -167,7 +167,7 @@ const OVERLAP: Recording = Recording {
     icount: false,
     arguments: "--timeline --comm overlap",
     prepare: "",
-    work: "mmload uffd-overlap --name overlap --case first-pages --rounds 4",
+    work: "mmload uffd-overlap --name overlap --case first-pages --rounds 20",
     timeout: Duration::from_secs(600),
 };
 

@@ -18,7 +18,7 @@ const TABLES: &str = include_str!("timeline/tables.py");
 /// From the checkout's root. `cargo xtask recording --only overlap` makes it.
 const RECORDING: &str = "daemon/tests/recordings/overlap.mmrec";
 
-/// What is asked, the query, and the rows that answer it. The workload does four rounds.
+/// What is asked, the query, and the rows that answer it. The workload does twenty rounds.
 fn questions() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("nothing is wrong with it", "select what from stats", json!([])),
@@ -29,8 +29,9 @@ fn questions() -> Vec<(&'static str, &'static str, Value)> {
         ),
         (
             "a window for each un-protection: one before the rounds, one in each",
-            "select count(*) from slice where name = 'window uffd_unwp' and utid is not null",
-            json!([[5]]),
+            "select count(*) from slice join args on slice_id = slice.id where name = 'window uffd_unwp' and utid is not null \
+             and key = 'operation' and value = 'uffd_ioctl'",
+            json!([[21]]),
         ),
         (
             "write faults that met a window, which leads to them",
@@ -54,11 +55,18 @@ fn questions() -> Vec<(&'static str, &'static str, Value)> {
             json!([[0]]),
         ),
         (
-            "window, fault, and last the window's own flush, to which it leads",
-            "select count(*) > 0, sum(window.ts < fault.ts and fault.ts < flush.ts and flush.ts <= window.ts + window.dur) \
-             = count(*) from slice fault join flow a on a.slice_in = fault.id join slice window on window.id = a.slice_out \
-             join flow b on b.slice_out = window.id join slice flush on flush.id = b.slice_in \
-             where fault.category = 'write_fault' and flush.category = 'flush'",
+            "first the window, then the fault, then the flush that it was forced to, and then the window's end",
+            "select count(*) > 0, sum(window.ts < fault.ts and fault.ts < flush.ts and flush.ts < window.ts + window.dur) \
+             = count(*) from slice fault join flow on flow.slice_in = fault.id join slice window on window.id = slice_out \
+             join slice flush on flush.utid = fault.utid and flush.ts between fault.ts and fault.ts + fault.dur \
+             where fault.category = 'write_fault' and flush.name = 'flush page'",
+            json!([[1, 1]]),
+        ),
+        (
+            "windows lead to the flush that completed them, inside of them and by their own thread",
+            "select count(*) > 0, sum(window.utid = flush.utid and flush.ts between window.ts and window.ts + window.dur) \
+             = count(*) from flow join slice window on window.id = slice_out join slice flush on flush.id = slice_in \
+             where flush.category = 'flush'",
             json!([[1, 1]]),
         ),
         (
@@ -66,14 +74,14 @@ fn questions() -> Vec<(&'static str, &'static str, Value)> {
             "select count(*) > 0, sum(value like '%do_wp_page%') = count(*) from args join slice on slice.id = slice_id \
              where key = 'stack' and category = 'write_fault' union all \
              select count(*) > 0, sum(value like '%userfaultfd_ioctl%') = count(*) from args join slice on slice.id = slice_id \
-             where key = 'stack' and name = 'window uffd_unwp'",
+             where key = 'stack' and name = 'window uffd_unwp' and slice.id in (select slice_out from flow)",
             json!([[1, 1], [1, 1]]),
         ),
         (
-            "the windows of the mm on its own track",
-            "select count(*) from slice join track on track.id = track_id join track mm on mm.id = track.parent_id \
+            "the same windows on the track of the mm",
+            "select count(*) = (select count(*) from slice where name = 'window uffd_unwp') from slice join track on track.id = track_id join track mm on mm.id = track.parent_id \
              where mm.name like 'mm of overlap %' and track.name = 'windows' and slice.name like 'window uffd_unwp by overlap %'",
-            json!([[5]]),
+            json!([[1]]),
         ),
         (
             "no record was lost, and that is told",
