@@ -21,6 +21,8 @@ mod anomaly;
 mod bounds;
 mod budget;
 mod flight_recorder;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod notify;
 mod subjects;
 mod web;

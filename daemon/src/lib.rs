@@ -23,6 +23,9 @@ pub mod config;
 pub mod diff;
 pub mod doctor;
 pub mod failure;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod memory;
 pub mod privileges;
 pub mod progress;

@@ -57,7 +57,8 @@ fn components() -> Result<()> {
 }
 
 fn formatting() -> Result<()> {
-    sh::run(sh::cargo().args(["fmt", "--all", "--check"]))
+    sh::run(sh::cargo().args(["fmt", "--all", "--check"]))?;
+    sh::run(sh::cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]))
 }
 
 fn clippy(tools: &Tools) -> Result<()> {
@@ -65,7 +66,7 @@ fn clippy(tools: &Tools) -> Result<()> {
     let mut cargo = build::cargo_with_object(&object);
     cargo.args(["clippy", "--workspace", "--exclude", "probe-ebpf", "--all-targets"]);
     // The live tests and the code for probe logs are behind features.
-    cargo.args(["--features", "mmscope/live,mmscope/probe-log", "--", "-D", "warnings"]);
+    cargo.args(["--features", "mmscope/live,mmscope/probe-log,mmscope/fuzzing", "--", "-D", "warnings"]);
     sh::run(&mut cargo)
 }
 

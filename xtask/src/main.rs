@@ -16,12 +16,14 @@ mod debian;
 mod dist;
 mod exact;
 mod findings;
+mod fuzz;
 mod initramfs;
 mod kernels;
 mod libtest;
 mod linker;
 mod lint;
 mod live_test;
+mod marks;
 mod modules;
 mod package;
 mod page;
@@ -121,6 +123,8 @@ enum Task {
     Service(service::ServiceArgs),
     /// The live page in a real browser, against replays and against a guest
     Page(page::PageArgs),
+    /// Hold any bytes to what must hold for them: the targets of fuzz/, each for a bounded time
+    Fuzz(fuzz::FuzzArgs),
     /// Write what dashboards/ has for Prometheus and Grafana
     Dashboards(dashboards::DashboardsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
@@ -189,6 +193,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Proof(args) => return proof::main(&args),
         Task::Service(args) => return service::main(&args),
         Task::Page(args) => return page::main(&args),
+        Task::Fuzz(args) => return fuzz::main(&args),
         Task::Dashboards(args) => return dashboards::main(&args),
         Task::Lint => return lint::lint(),
     }

@@ -14,7 +14,7 @@ use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
-use crate::{build, dist, exact, page, proof, selftests, service, sh};
+use crate::{build, dist, exact, fuzz, page, proof, selftests, service, sh};
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -82,6 +82,9 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         if kernels.contains(&SERVICE_KERNEL) {
             stages.push(run.service());
         }
+    }
+    if args.filter.is_empty() {
+        stages.push(run.fuzz());
     }
     if !rows.is_empty() {
         println!("\n{}\n{}", exact::table(&rows), exact::overlap_table(&overlaps));
@@ -272,6 +275,19 @@ impl Run<'_> {
             Err(error) => Stage::ended("page", started, Counts::default(), Some(format!("{error:#}"))),
             Ok((counts, failed)) => {
                 Stage { failures: failed.join("\n"), ..Stage::ended("page", started, counts, None) }
+            }
+        }
+    }
+
+    /// The short form of `cargo xtask fuzz`: each target counts.
+    fn fuzz(&self) -> Stage {
+        banner("fuzz");
+        let started = Instant::now();
+        match fuzz::short(&self.object) {
+            Err(error) => Stage::ended("fuzz", started, Counts::default(), Some(format!("{error:#}"))),
+            Ok((held, problems)) => {
+                let problem = (!problems.is_empty()).then(|| problems.join("; "));
+                Stage::ended("fuzz", started, Counts::of(held, problems.len() as u64), problem)
             }
         }
     }

@@ -34,8 +34,8 @@ const FORBIDDEN: &[(&[&str], &str)] = &[
     (&["static", ".crates.io"], "a registry's host (hosts come from the machine's own configuration)"),
 ];
 
-/// Folders at the root that are no source.
-const NOT_SOURCE: &[&str] = &[".git", "target"];
+/// Folders that are no source.
+const NOT_SOURCE: &[&str] = &[".git", "target", "fuzz/corpus"];
 
 /// An error that lists every breach, one to a line.
 pub(crate) fn check() -> Result<()> {

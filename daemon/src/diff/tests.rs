@@ -32,7 +32,7 @@ fn noisy(random: &mut fastrand::Rng, scatter: f64, mprotects: f64) -> Blocks {
         });
         Cut { seconds: 1.0, comms: comms.into() }
     };
-    let mut header = recording::tests::header();
+    let mut header = recording::fuzzing::header();
     header.host.hooks = vec![HookState::Attached(Tier::F); HOOKS.len()];
     Blocks {
         name: "a.mmrec".to_owned(),

@@ -6,12 +6,18 @@ mod exemplars;
 mod families;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod native;
 mod negotiate;
+#[cfg(test)]
+mod properties;
 mod protobuf;
 mod scrape;
 #[cfg(test)]
 mod size;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod strict;
 mod text;
 
 pub(crate) use families::errno_name;

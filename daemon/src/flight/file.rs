@@ -177,7 +177,7 @@ fn since(mut sight: Sight, first: &Sight, tick: Duration) -> Sight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recording::tests::header;
+    use crate::recording::fuzzing::header;
 
     fn sight(second: u64) -> Sight {
         Sight {

@@ -106,7 +106,7 @@ impl Hierarchies {
 }
 
 /// Of the paths that the hierarchies have for a process, the one that says most: the first of the longest.
-fn longest_path(cgroup: &str) -> Option<&str> {
+pub(super) fn longest_path(cgroup: &str) -> Option<&str> {
     let mut longest: Option<&str> = None;
     for path in cgroup.lines().filter_map(|line| line.splitn(3, ':').nth(2)) {
         if longest.is_none_or(|found| path.len() > found.len()) {
@@ -117,7 +117,7 @@ fn longest_path(cgroup: &str) -> Option<&str> {
 }
 
 /// Mount point and file system type of a line of mountinfo.
-fn mount(line: &str) -> Option<(&str, &str)> {
+pub(super) fn mount(line: &str) -> Option<(&str, &str)> {
     let (mount, system) = line.split_once(" - ")?;
     Some((mount.split(' ').nth(4)?, system.split(' ').next()?))
 }

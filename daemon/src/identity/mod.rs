@@ -8,6 +8,8 @@ mod cgroup;
 mod containers;
 mod parts;
 mod rules;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 

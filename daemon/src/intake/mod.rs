@@ -4,6 +4,8 @@
 
 mod books;
 mod counts;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod mapping;
 mod programs;
 mod reclaim;
@@ -512,7 +514,7 @@ impl Intake {
     fn drain(&mut self) -> Vec<Told> {
         let mut told = Vec::new();
         while let Some(item) = self.records.next() {
-            if let Ok(record) = Record::read_from_bytes(&item)
+            if let Some(record) = decode(&item)
                 && record.tgid != self.own_tgid
             {
                 let slot = (record.slot != 0 && record.slot < SLOTS).then(|| self.slots.read(record.slot));
@@ -526,6 +528,11 @@ impl Intake {
         }
         told
     }
+}
+
+/// A record as the ring has it; none is of another length.
+fn decode(item: &[u8]) -> Option<Record> {
+    Record::read_from_bytes(item).ok()
 }
 
 fn owner(slot: &MmSlot) -> Owner {

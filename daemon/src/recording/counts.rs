@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use probe_common::series::IOCTLS;
+
 use crate::intake::{Counts, Histogram};
 
 /// Filled buckets, with what is in them.
@@ -16,6 +18,13 @@ pub(super) struct Sparse {
     histograms: Vec<(u8, u64, Buckets)>,
     #[serde(rename = "e", default, skip_serializing_if = "Vec::is_empty")]
     errors: Vec<(u16, u16, u64)>,
+}
+
+/// Most that a count can be, far beyond what it is (a minute of ten thousand threads is 2^49 nanoseconds). More would overflow sums.
+pub(super) const MOST: u64 = 1 << 52;
+
+pub(super) fn counted(number: u64) -> Result<u64, String> {
+    if number <= MOST { Ok(number) } else { Err(format!("{number} is more than can be counted")) }
 }
 
 /// One number, or several.
@@ -111,20 +120,25 @@ impl Sparse {
         let mut counts = Counts::default();
         for &(number, index, value) in &self.numbers {
             let place = field(&mut counts, number).get_mut(usize::from(index));
-            *place.ok_or_else(|| format!("there is no count {number}[{index}]"))? = value;
+            *place.ok_or_else(|| format!("there is no count {number}[{index}]"))? = counted(value)?;
         }
         for (series, sum_ns, buckets) in &self.histograms {
             if usize::from(*series) >= probe_common::series::COUNT {
                 return Err(format!("there is no series {series}"));
             }
-            let mut histogram = Histogram { sum_ns: *sum_ns, ..Histogram::default() };
+            let mut histogram = Histogram { sum_ns: counted(*sum_ns)?, ..Histogram::default() };
             for &(bucket, count) in buckets {
                 let place = histogram.buckets.get_mut(usize::from(bucket));
-                *place.ok_or_else(|| format!("there is no bucket {bucket}"))? = count;
+                *place.ok_or_else(|| format!("there is no bucket {bucket}"))? = counted(count)?;
             }
             counts.add_histogram(u32::from(*series), &histogram);
         }
-        counts.errors = self.errors.iter().map(|&(request, errno, count)| ((request, errno), count)).collect();
+        for &(request, errno, count) in &self.errors {
+            if usize::from(request) >= IOCTLS.len() {
+                return Err(format!("there is no ioctl {request}"));
+            }
+            counts.errors.insert((request, errno), counted(count)?);
+        }
         Ok(counts)
     }
 }
@@ -141,6 +155,12 @@ mod tests {
         }
         assert!(sparse(vec![], vec![(99, 0, vec![])]).counts().is_err());
         assert!(sparse(vec![], vec![(0, 0, vec![(27, 1)])]).counts().is_err());
+        assert!(sparse(vec![(2, 2, MOST + 1)], vec![]).counts().is_err());
+        assert!(sparse(vec![], vec![(0, MOST + 1, vec![])]).counts().is_err());
+        assert!(sparse(vec![], vec![(0, 0, vec![(26, MOST + 1)])]).counts().is_err());
+        let errors = |request, count| Sparse { errors: vec![(request, 11, count)], ..Sparse::default() };
+        assert!(errors(0, MOST + 1).counts().is_err() && errors(IOCTLS.len() as u16, 1).counts().is_err());
+        assert!(errors(IOCTLS.len() as u16 - 1, MOST).counts().is_ok());
         assert_eq!(sparse(vec![(2, 2, 5)], vec![]).counts().unwrap().flushes, [0, 0, 5]);
     }
 }

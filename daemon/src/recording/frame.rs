@@ -25,6 +25,8 @@ pub(super) const HEAD: usize = 8;
 const BODY_HEAD: usize = 5;
 /// A payload that is longer, unpacked, is none: a tick of all slots of the kernel side is shorter.
 const LONGEST: usize = 256 << 20;
+/// Bytes that LZ4 can make of one: a byte of a length stands for 255.
+const EXPANSION: usize = 255;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +73,17 @@ pub(super) fn encode(kind: Kind, payload: &[u8]) -> Result<Vec<u8>, String> {
         return Err(format!("{} bytes are too many for a frame", payload.len()));
     }
     let packed = lz4_flex::block::compress(payload);
-    let mut frame = vec![0; HEAD + BODY_HEAD];
-    frame[..4].copy_from_slice(&((BODY_HEAD + packed.len()) as u32).to_le_bytes());
-    frame[HEAD] = kind as u8;
-    frame[HEAD + 1..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-    frame.extend_from_slice(&packed);
-    let sum = sum(&frame[..4], &frame[HEAD..]);
-    frame[4..HEAD].copy_from_slice(&sum.to_le_bytes());
-    Ok(frame)
+    let mut body = vec![0; BODY_HEAD];
+    body[0] = kind as u8;
+    body[1..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    body.extend_from_slice(&packed);
+    Ok(sealed(&body))
+}
+
+/// A body with its head before it.
+pub(super) fn sealed(body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u32).to_le_bytes();
+    [&length[..], &sum(&length, body).to_le_bytes(), body].concat()
 }
 
 /// Length of the body that follows.
@@ -95,10 +100,12 @@ pub(super) fn decode(head: &[u8; HEAD], body: &[u8]) -> Result<(Kind, Vec<u8>), 
     let kind = [Kind::Header, Kind::Sight, Kind::Names, Kind::End].into_iter().find(|&kind| kind as u8 == body[0]);
     let kind = kind.ok_or_else(|| format!("its kind {} is unknown", body[0]))?;
     let length = word(body, 1) as usize;
-    if length > LONGEST {
-        return Err(format!("{length} is no length of a payload"));
+    let packed = &body[BODY_HEAD..];
+    // Room for it is made at once: not for more than the bytes can become.
+    if length > LONGEST.min(packed.len().saturating_mul(EXPANSION)) {
+        return Err(format!("{length} is no length of a payload of {} packed bytes", packed.len()));
     }
-    let payload = lz4_flex::block::decompress(&body[BODY_HEAD..], length).map_err(|error| error.to_string())?;
+    let payload = lz4_flex::block::decompress(packed, length).map_err(|error| error.to_string())?;
     Ok((kind, payload))
 }
 
@@ -140,5 +147,16 @@ mod tests {
         let sum = crc32fast::hash(&newer[..12]);
         newer[12..].copy_from_slice(&sum.to_le_bytes());
         assert_eq!(check_begin(&newer), Err(NoBegin::Version(9)));
+    }
+
+    #[test]
+    fn no_room_is_made_for_more_than_the_bytes_can_become() {
+        let zeros = vec![0; 1 << 20];
+        let frame = encode(Kind::Sight, &zeros).unwrap();
+        let head = frame[..HEAD].try_into().unwrap();
+        assert!(zeros.len() > 250 * frame.len() && decode(head, &frame[HEAD..]) == Ok((Kind::Sight, zeros)));
+        let claims = sealed(&[&[Kind::Sight as u8][..], &(200_u32 << 20).to_le_bytes(), &[0; 9]].concat());
+        let error = decode(claims[..HEAD].try_into().unwrap(), &claims[HEAD..]).unwrap_err();
+        assert_eq!(error, "209715200 is no length of a payload of 9 packed bytes");
     }
 }

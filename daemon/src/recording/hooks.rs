@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::ns;
+use super::wire::{measured, ns};
 use crate::{
     governor::{Governed, Level},
     plan::{HOOKS, HookState, Tier},
@@ -72,8 +72,8 @@ pub(super) fn governed(wire: WireGoverned, of_header: &[HookState]) -> Result<Go
     Ok(Governed {
         level: level.ok_or_else(|| format!("there is no level {}", wire.level))?,
         reason: wire.reason,
-        budget: wire.budget,
-        ratio: wire.ratio,
+        budget: wire.budget.map(measured).transpose()?,
+        ratio: wire.ratio.map(measured).transpose()?,
         spent,
         hooks: wire.hooks.map(whole).transpose()?,
     })

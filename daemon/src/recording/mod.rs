@@ -3,10 +3,12 @@
 
 mod counts;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod hooks;
 mod reader;
 #[cfg(test)]
-mod strategies;
+pub(crate) mod strategies;
 #[cfg(test)]
 pub(crate) mod tests;
 mod wire;
@@ -15,6 +17,9 @@ mod writer;
 use std::time::{Duration, SystemTime};
 
 use crate::{anomaly::Host, config, intake::TableSize};
+
+#[cfg(test)]
+pub(crate) use fuzzing::header;
 
 pub use frame::VERSION;
 pub use reader::{Finish, Frame, Reader, Unreadable};

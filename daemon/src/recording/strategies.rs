@@ -13,6 +13,7 @@ use probe_common::{
 };
 use proptest::{collection::vec, option, prelude::*};
 
+use super::counts::MOST;
 use crate::{
     anomaly::MmLook,
     governor::{Governed, Level},
@@ -28,7 +29,7 @@ fn subject() -> impl Strategy<Value = Subject> {
 }
 
 fn histogram() -> impl Strategy<Value = Histogram> {
-    (vec((0..BUCKETS, 0..u64::MAX), 1..4), any::<u64>()).prop_map(|(filled, sum_ns)| {
+    (vec((0..BUCKETS, 1..=MOST), 1..4), 0..=MOST).prop_map(|(filled, sum_ns)| {
         let mut histogram = Histogram { sum_ns, ..Histogram::default() };
         filled.into_iter().for_each(|(bucket, count)| histogram.buckets[bucket] = count);
         histogram
@@ -37,10 +38,11 @@ fn histogram() -> impl Strategy<Value = Histogram> {
 
 /// Every field has its turn.
 fn counts() -> impl Strategy<Value = Counts> {
-    let numbers = vec(any::<u64>(), 17);
-    let operations = vec(prop_oneof![Just(0), any::<u64>()], 2 * series::OPERATION_COUNT);
+    let numbers = vec(0..=MOST, 17);
+    let operations = vec(prop_oneof![Just(0), 0..=MOST], 2 * series::OPERATION_COUNT);
     let histograms = vec((0..series::COUNT as u32, histogram()), 0..3);
-    let errors = proptest::collection::btree_map(any::<(u16, u16)>(), any::<u64>(), 0..3);
+    let ioctls = 0..series::IOCTLS.len() as u16;
+    let errors = proptest::collection::btree_map((ioctls, any::<u16>()), 0..=MOST, 0..3);
     (numbers, operations, histograms, errors).prop_map(|(n, operations, histograms, errors)| {
         let mut counts = Counts {
             acquisitions: [n[0], 0, n[1], 0],
@@ -139,7 +141,7 @@ fn governed() -> impl Strategy<Value = Governed> {
     (texts, any::<[u64; Level::ALL.len()]>(), option::of(vec((0..HOOKS.len(), "[a-z]{0,4}"), 0..5))).prop_map(
         |((level, reason, budget, ratio), spent, changed)| {
             let hooks = changed.map(|changed| {
-                let mut hooks = super::tests::header().host.hooks;
+                let mut hooks = super::header().host.hooks;
                 changed.into_iter().for_each(|(place, reason)| hooks[place] = HookState::Absent(reason));
                 Arc::new(hooks)
             });
@@ -149,9 +151,10 @@ fn governed() -> impl Strategy<Value = Governed> {
     )
 }
 
-pub(super) fn sight() -> impl Strategy<Value = Sight> {
-    let programs = proptest::collection::btree_map(0..HOOKS.len(), any::<(Option<(u64, u64)>, Option<u64>)>(), 0..4);
-    let figures = (option::of(any::<u64>()), option::of(any::<[u64; 4]>()), any::<[u64; 2]>());
+pub(crate) fn sight() -> impl Strategy<Value = Sight> {
+    let programs =
+        proptest::collection::btree_map(0..HOOKS.len(), (any::<Option<(u64, u64)>>(), option::of(0..=MOST)), 0..4);
+    let figures = (option::of(any::<u64>()), option::of(any::<[u64; 4]>()), [0..=MOST, 0..=MOST]);
     (0..u64::MAX / 2, vec(mm(), 0..4), vec(record(), 0..3), programs, figures, governed()).prop_map(
         |(time, mms, records, programs, (pending_mismatches, process, [lost, blocked]), governed)| Sight {
             uptime: Duration::from_nanos(time),
@@ -161,7 +164,7 @@ pub(super) fn sight() -> impl Strategy<Value = Sight> {
             records,
             lost: vec![lost; lost::COUNT],
             pending_mismatches,
-            tables: vec![TableFigures { entries: pending_mismatches, size: super::tests::header().tables[1] }],
+            tables: vec![TableFigures { entries: pending_mismatches, size: super::header().tables[1] }],
             programs: programs
                 .into_iter()
                 .map(|(place, (runs, misses))| (HOOKS[place].name, ProgramFigures { runs, misses }))

@@ -1,81 +1,12 @@
 //! Round trips, cuts at any byte, and what is said of them.
 
-use std::{io, time::Duration};
+use std::io;
 
 use probe_common::{event::DETAILS, histogram::BUCKETS, lost, series};
 use proptest::{collection::vec, prelude::*};
 
-use super::{strategies::sight, *};
-use crate::{
-    anomaly::MmLook,
-    identity::Subject,
-    intake::{Counts, TableSize},
-    plan::{HOOKS, HookState, Tier},
-    scope::Sight,
-};
-
-/// A medium of so many bytes.
-struct Memory {
-    bytes: Vec<u8>,
-    room: usize,
-}
-
-impl Memory {
-    fn new(room: usize) -> Self {
-        Self { bytes: Vec::new(), room }
-    }
-}
-
-impl io::Write for &mut Memory {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(self.room - self.bytes.len());
-        if taken == 0 && !bytes.is_empty() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.bytes.extend_from_slice(&bytes[..taken]);
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Medium for &mut Memory {
-    fn cut(&mut self, bytes: u64) -> io::Result<()> {
-        self.bytes.truncate(bytes as usize);
-        Ok(())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-pub(crate) fn header() -> Header {
-    let mut hooks = vec![HookState::Attached(Tier::F); HOOKS.len()];
-    hooks[1] = HookState::Attached(Tier::T);
-    hooks[2] = HookState::Absent("no such function".to_owned());
-    Header {
-        build: "1.2.3".to_owned(),
-        started: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
-        node: Some("lab-7".to_owned()),
-        timeline: None,
-        host: Host {
-            hooks,
-            release: "6.18.0-test".to_owned(),
-            version: "Linux version 6.18.0".to_owned(),
-            has_anon_exclusive: true,
-            has_task_times: false,
-            has_inline_changes: true,
-        },
-        tick: Duration::from_secs(1),
-        record: config::Record { hold: Duration::from_millis(7), ..config::Record::default() },
-        tables: [("mm_slots", 16_384), ("other", 12)]
-            .map(|(name, capacity)| TableSize { name, capacity, bytes: capacity * 8 })
-            .to_vec(),
-    }
-}
+use super::{fuzzing::Memory, strategies::sight, *};
+use crate::{anomaly::MmLook, identity::Subject, intake::Counts, scope::Sight};
 
 /// The bytes of a recording, and where its frames end.
 fn recorded(sights: &[Sight], names: &[(u64, String)]) -> (Vec<u8>, Vec<usize>) {

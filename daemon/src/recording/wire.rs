@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     End, Header, Reason,
-    counts::Sparse,
+    counts::{Sparse, counted},
     hooks::{WireGoverned, WireHook, governed, hook, wire_governed, wire_hook},
 };
 use crate::{
@@ -284,7 +284,8 @@ pub(super) fn read_sight(bytes: &[u8], terms: &Terms) -> Result<Sight, String> {
     let programs = wire.programs.iter().filter_map(|&(place, runs, misses)| {
         let name = terms.names.get(usize::from(place))?;
         let hook = HOOKS.iter().find(|hook| hook.name == name)?;
-        Some((hook.name, ProgramFigures { runs, misses }))
+        let misses = misses.map(counted).transpose();
+        Some(misses.map(|misses| (hook.name, ProgramFigures { runs, misses })))
     });
     Ok(Sight {
         uptime: Duration::from_nanos(wire.uptime_ns),
@@ -292,12 +293,12 @@ pub(super) fn read_sight(bytes: &[u8], terms: &Terms) -> Result<Sight, String> {
         clock_ns: wire.clock_ns,
         mms: mms.collect::<Result<_, String>>()?,
         records: records.collect::<Result<_, String>>()?,
-        lost: wire.lost,
+        lost: wire.lost.into_iter().map(counted).collect::<Result<_, _>>()?,
         pending_mismatches: wire.pending_mismatches,
         tables: tables.collect(),
-        programs: programs.collect::<BTreeMap<_, _>>(),
+        programs: programs.collect::<Result<BTreeMap<_, _>, String>>()?,
         blocked_ns: blocked(&wire.blocked_ns)?,
-        process: wire.process.map(process),
+        process: wire.process.map(process).transpose()?,
         governed: governed(wire.governed, &terms.hooks)?,
     })
 }
@@ -355,9 +356,15 @@ fn wire_process(process: ProcessFigures) -> WireProcess {
     (cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, start_seconds)
 }
 
-fn process(process: WireProcess) -> ProcessFigures {
+fn process(process: WireProcess) -> Result<ProcessFigures, String> {
     let (cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, start_seconds) = process;
-    ProcessFigures { cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, start_seconds }
+    let (cpu_seconds, start_seconds) = (measured(cpu_seconds)?, measured(start_seconds)?);
+    Ok(ProcessFigures { cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, start_seconds })
+}
+
+/// Seconds, or a part of a whole.
+pub(super) fn measured(value: f64) -> Result<f64, String> {
+    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(format!("{value} is nothing that is measured")) }
 }
 
 pub(super) fn names(names: &[(u64, String)]) -> Result<Vec<u8>, String> {

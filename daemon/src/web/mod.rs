@@ -2,6 +2,8 @@
 
 mod access;
 mod figures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guard;
 mod pace;
 mod page;
@@ -146,6 +148,11 @@ pub async fn listen(address: &str) -> Result<TcpListener, Failure> {
 ///
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -> std::io::Result<()> {
+    server(site).serve(listener, stop).await
+}
+
+/// What answers, before it listens anywhere.
+fn server(site: Site) -> Server {
     let Front { door, limits, counters } = site.front.clone();
     let pages = Router::new()
         .route(&site.telemetry_path, get(metrics))
@@ -154,7 +161,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: CancellationToken) -
         .merge(page::routes())
         .with_state(site);
     let guard = Guard::new(pages, door.clone(), counters.clone(), limits.target_bytes);
-    Server { limits, door, counters, guard }.serve(listener, stop).await
+    Server { limits, door, counters, guard }
 }
 
 async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {

@@ -108,7 +108,8 @@ impl Server {
         }
     }
 
-    async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, stop: CancellationToken) {
+    /// Serves one connection without TLS, or behind it.
+    pub(super) async fn http1<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, stop: CancellationToken) {
         let pace = Pace::new(self.limits);
         let io = TokioIo::new(Watched::new(stream, Some(pace.clone())));
         let connection = http1::Builder::new()

@@ -1,6 +1,8 @@
 //! The protobuf format of a scrape, in which histograms are native, with the classic buckets beside them.
 
 mod client_model;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod strict;
 
 use std::time::{Duration, SystemTime};
 
