@@ -2,23 +2,23 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::setup::{self, Tools, Wants};
 use crate::tool::Tool;
-use crate::{build, dashboards, page, paths, prometheus, sh, tidy, unused};
+use crate::{build, dashboards, kubernetes, page, paths, prometheus, sh, tidy, unused};
 
 // At the versions that this tree is clean under.
 const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2", program: "cargo-deny" };
 const TYPOS: Tool = Tool { package: "typos-cli", version: "1.52.0", program: "typos" };
 
-/// Runs all checks.
-pub(crate) fn lint() -> Result<ExitCode> {
+/// Runs all checks, or those that are named.
+pub(crate) fn lint(only: &[String]) -> Result<ExitCode> {
     let tools = setup::setup(Wants { guests: false })?;
     components()?;
 
     type Check = fn(&Tools) -> Result<()>;
-    let checks: [(&str, Check); 11] = [
+    let checks: [(&str, Check); 12] = [
         ("tidy", |_| tidy::check()),
         ("formatting", |_| formatting()),
         ("spelling", |_| spelling()),
@@ -26,17 +26,21 @@ pub(crate) fn lint() -> Result<ExitCode> {
         ("licences", |_| licences()),
         ("dashboards", |_| dashboards::check()),
         ("dashboards' schema", |_| dashboards::check_schema()),
+        ("kubernetes", |_| kubernetes::check()),
         ("rules", |_| prometheus::check()),
         ("live page", |_| page::check()),
         ("clippy", clippy),
         ("probes", probes),
     ];
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|part| name.contains(part.as_str()));
+    let checks: Vec<_> = checks.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    ensure!(!checks.is_empty(), "no check is called {}", only.join(" or "));
     let mut failed = Vec::new();
-    for (name, check) in checks {
+    for (name, check) in &checks {
         eprintln!("lint: {name}");
         if let Err(error) = check(&tools) {
             eprintln!("lint: {name}: {error:#}");
-            failed.push(name);
+            failed.push(*name);
         }
     }
     if failed.is_empty() {

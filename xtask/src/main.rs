@@ -19,6 +19,7 @@ mod findings;
 mod fuzz;
 mod initramfs;
 mod kernels;
+mod kubernetes;
 mod libtest;
 mod linker;
 mod lint;
@@ -45,6 +46,7 @@ mod tidy;
 mod timeline;
 mod tool;
 mod toolchain;
+mod typescript;
 mod unfixed_kernel;
 mod unused;
 mod userland;
@@ -128,7 +130,10 @@ enum Task {
     /// Write what dashboards/ has for Prometheus and Grafana
     Dashboards(dashboards::DashboardsArgs),
     /// Formatting, clippy, licences, unused dependencies, spelling, and the tidy check
-    Lint,
+    Lint {
+        /// Only checks whose names contain one of these
+        only: Vec<String>,
+    },
 }
 
 #[derive(Args, Clone, Copy)]
@@ -195,7 +200,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Page(args) => return page::main(&args),
         Task::Fuzz(args) => return fuzz::main(&args),
         Task::Dashboards(args) => return dashboards::main(&args),
-        Task::Lint => return lint::lint(),
+        Task::Lint { only } => return lint::lint(&only),
     }
     Ok(ExitCode::SUCCESS)
 }

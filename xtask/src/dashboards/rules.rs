@@ -1,5 +1,6 @@
 //! Prometheus' rule files: which groups there are, and how they become YAML. Knows no metric by name.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -91,10 +92,42 @@ const HEADER: &str = "# Made by `cargo xtask dashboards` from xtask/src/dashboar
 /// The files of rules: paths from the checkout's root, and what is there.
 pub(crate) fn files(runbooks: &str) -> Result<Vec<(PathBuf, String)>> {
     let folder = PathBuf::from("dashboards/rules");
+    let (alerting, recording) = (alerting(Scale::REAL, runbooks), recording(Scale::REAL));
     Ok(vec![
-        (folder.join("mmscope-alerts.yml"), yaml(&alerting(Scale::REAL, runbooks))?),
-        (folder.join("mmscope-recording.yml"), yaml(&recording(Scale::REAL))?),
+        (folder.join("mmscope-alerts.yml"), yaml(&alerting)?),
+        (folder.join("mmscope-recording.yml"), yaml(&recording)?),
+        (OBJECT.into(), object([alerting, recording])?),
     ])
+}
+
+/// Both files as an object of the Prometheus Operator.
+const OBJECT: &str = "deploy/kubernetes/components/rules/prometheusrule.yaml";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata,
+    spec: File,
+}
+
+#[derive(Serialize)]
+struct Metadata {
+    name: &'static str,
+    namespace: &'static str,
+    labels: BTreeMap<&'static str, &'static str>,
+}
+
+fn object(files: [File; 2]) -> Result<String> {
+    let object = Object {
+        api_version: "monitoring.coreos.com/v1",
+        kind: "PrometheusRule",
+        metadata: Metadata { name: JOB, namespace: JOB, labels: BTreeMap::from([("app.kubernetes.io/name", JOB)]) },
+        spec: File { groups: files.into_iter().flat_map(|file| file.groups).collect() },
+    };
+    let text = serde_saphyr::to_string(&object).context("write rules as YAML")?;
+    Ok(format!("{HEADER}{text}"))
 }
 
 /// All alerts.
