@@ -40,6 +40,7 @@ mod selftests;
 mod service;
 mod setup;
 mod sh;
+mod simulate;
 mod storm;
 mod test;
 mod tidy;
@@ -125,6 +126,8 @@ enum Task {
     Service(service::ServiceArgs),
     /// The live page in a real browser, against replays and against a guest
     Page(page::PageArgs),
+    /// Let a real Prometheus scrape a fleet of hosts that are not there, and measure what each costs
+    Simulate(simulate::SimulateArgs),
     /// Hold any bytes to what must hold for them: the targets of fuzz/, each for a bounded time
     Fuzz(fuzz::FuzzArgs),
     /// Write what dashboards/ has for Prometheus and Grafana
@@ -198,6 +201,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Proof(args) => return proof::main(&args),
         Task::Service(args) => return service::main(&args),
         Task::Page(args) => return page::main(&args),
+        Task::Simulate(args) => return simulate::main(&args),
         Task::Fuzz(args) => return fuzz::main(&args),
         Task::Dashboards(args) => return dashboards::main(&args),
         Task::Lint { only } => return lint::lint(&only),

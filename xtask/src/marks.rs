@@ -1,4 +1,4 @@
-//! Pages of docs whose text is written by hand, and each table between two marks by the command that measured it.
+//! Pages of docs, whose text is written by hand, and each table between two marks by the command that measured it.
 
 use std::fs;
 

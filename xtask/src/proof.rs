@@ -21,7 +21,7 @@ use crate::prometheus::Release;
 use crate::setup::{self, GuestTools, Wants};
 use crate::{dist, kernels};
 
-mod api;
+pub(crate) mod api;
 mod direct;
 mod exposed;
 mod figures;

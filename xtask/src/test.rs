@@ -14,7 +14,7 @@ use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
-use crate::{build, dist, exact, fuzz, page, proof, selftests, service, sh};
+use crate::{build, dist, exact, fuzz, page, proof, selftests, service, sh, simulate};
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -84,7 +84,8 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         }
     }
     if args.filter.is_empty() {
-        stages.push(run.fuzz());
+        stages.push(counted("fuzz", || fuzz::short(&run.object)));
+        stages.push(counted("simulate", || simulate::short(&run.object)));
     }
     if !rows.is_empty() {
         println!("\n{}\n{}", exact::table(&rows), exact::overlap_table(&overlaps));
@@ -279,19 +280,6 @@ impl Run<'_> {
         }
     }
 
-    /// The short form of `cargo xtask fuzz`: each target counts.
-    fn fuzz(&self) -> Stage {
-        banner("fuzz");
-        let started = Instant::now();
-        match fuzz::short(&self.object) {
-            Err(error) => Stage::ended("fuzz", started, Counts::default(), Some(format!("{error:#}"))),
-            Ok((held, problems)) => {
-                let problem = (!problems.is_empty()).then(|| problems.join("; "));
-                Stage::ended("fuzz", started, Counts::of(held, problems.len() as u64), problem)
-            }
-        }
-    }
-
     /// The short form of `cargo xtask selftests`: each test counts.
     fn selftests(&self, name: String, kernel: &str) -> (Stage, Option<selftests::Comparison>) {
         banner(&name);
@@ -321,6 +309,19 @@ impl Run<'_> {
         }
         let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
         Ok((counts, problem, failures))
+    }
+}
+
+/// The short form of a task that counts what went well, and says what did not.
+fn counted(name: &str, task: impl FnOnce() -> Result<(u64, Vec<String>)>) -> Stage {
+    banner(name);
+    let started = Instant::now();
+    match task() {
+        Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
+        Ok((good, problems)) => {
+            let problem = (!problems.is_empty()).then(|| problems.join("; "));
+            Stage::ended(name, started, Counts::of(good, problems.len() as u64), problem)
+        }
     }
 }
 

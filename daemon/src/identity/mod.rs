@@ -6,10 +6,10 @@
 mod cache;
 mod cgroup;
 mod containers;
-mod parts;
-mod rules;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod parts;
+mod rules;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A page's text.
-pub(super) fn get(url: &str) -> Result<String> {
+pub(crate) fn get(url: &str) -> Result<String> {
     let mut answer = agent().get(url).call().with_context(|| format!("get {url}"))?;
     answer.body_mut().read_to_string().with_context(|| format!("read {url}"))
 }
@@ -23,7 +23,7 @@ fn agent() -> ureq::Agent {
 pub(super) type Key = (String, String);
 
 /// Labels or annotations.
-pub(super) type Words = BTreeMap<String, String>;
+pub(crate) type Words = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
 struct Alert {
@@ -50,11 +50,11 @@ impl Arrived {
 }
 
 /// A Prometheus that serves here.
-pub(super) struct Prometheus(pub(super) String);
+pub(crate) struct Prometheus(pub(crate) String);
 
 impl Prometheus {
     /// Whether it is ready.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         get(&format!("{}/-/ready", self.0)).is_ok_and(|text| text.contains("Ready"))
     }
 
@@ -70,9 +70,30 @@ impl Prometheus {
     }
 
     /// Its version.
-    pub(super) fn version(&self) -> Result<String> {
+    pub(crate) fn version(&self) -> Result<String> {
         let data = self.data(&get(&format!("{}/api/v1/status/buildinfo", self.0))?)?;
         Ok(data["version"].as_str().context("Prometheus tells no version")?.to_owned())
+    }
+
+    /// What an expression has now, by its labels.
+    pub(crate) fn now(&self, expr: &str) -> Result<Vec<(Words, f64)>> {
+        #[derive(Deserialize)]
+        struct Sample {
+            metric: Words,
+            value: (f64, String),
+        }
+        let url = format!("{}/api/v1/query", self.0);
+        let mut answer = agent().post(&url).send_form([("query", expr)]).context("ask Prometheus")?;
+        let text = answer.body_mut().read_to_string().context("read Prometheus' answer")?;
+        let data = self.data(&text).with_context(|| expr.to_owned())?;
+        let samples: Vec<Sample> =
+            serde_json::from_value(data["result"].clone()).with_context(|| format!("read the answer to {expr}"))?;
+        samples
+            .into_iter()
+            .map(|Sample { metric, value: (_, value) }| {
+                Ok((metric, value.parse().with_context(|| format!("{expr} is {value}"))?))
+            })
+            .collect()
     }
 
     /// How many series an expression has between two moments, given in seconds since 1970.
@@ -92,7 +113,7 @@ impl Prometheus {
     }
 
     /// What went wrong with rules, by the rule's name.
-    pub(super) fn unhealthy_rules(&self) -> Result<Vec<String>> {
+    pub(crate) fn unhealthy_rules(&self) -> Result<Vec<String>> {
         let data = self.data(&get(&format!("{}/api/v1/rules", self.0))?)?;
         let groups = data["groups"].as_array().cloned().unwrap_or_default();
         let rules = groups.iter().flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default());
