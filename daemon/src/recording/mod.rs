@@ -10,7 +10,7 @@ mod reader;
 #[cfg(test)]
 pub(crate) mod strategies;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod wire;
 mod writer;
 

@@ -5,7 +5,11 @@ use std::io;
 use probe_common::{event::DETAILS, histogram::BUCKETS, lost, series};
 use proptest::{collection::vec, prelude::*};
 
-use super::{fuzzing::Memory, strategies::sight, *};
+use super::{
+    fuzzing::{Memory, header},
+    strategies::sight,
+    *,
+};
 use crate::{anomaly::MmLook, identity::Subject, intake::Counts, scope::Sight};
 
 /// The bytes of a recording, and where its frames end.

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Front, Site};
+use super::{Front, Origin, Site};
 use crate::{
     config::Web,
     export::{Format, strict},
@@ -84,6 +84,8 @@ fn site() -> Site {
         last_tick: Arc::new(Mutex::new(Some(Instant::now()))),
         governed,
         front: Front::new(None, Web::default()).unwrap_or_else(|error| panic!("{error}")),
+        history: Arc::default(),
+        origin: Arc::new(Origin::default()),
     }
 }
 
