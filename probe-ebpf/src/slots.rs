@@ -72,7 +72,7 @@ pub(crate) fn find_or_claim<R: Reader>(mm: u64) -> u32 {
         if let Some(entry) = slot(index)
             && is_of::<R>(entry, mm)
         {
-            refresh_tgid::<R>(entry, mm);
+            refresh_owner::<R>(entry, mm);
             return index;
         }
         // The address was reused. The old slot stays as it is until the daemon has read it for the last time.
@@ -127,24 +127,34 @@ fn name<R: Reader>(entry: *mut MmSlot, mm: u64) -> u32 {
     set!(entry, tgid = R::u32::<{ field::TASK_TGID }>(owner));
     set!(entry, comm_halves[0] = R::u64::<{ field::TASK_COMM }>(owner));
     set!(entry, comm_halves[1] = R::u64::<{ field::TASK_COMM_HIGH }>(owner));
+    cgroup::<R>(entry, owner);
+    // An exec builds the new mm while the task still runs on the old one and bears the old name.
+    if owner == current_task() && current_mm() != mm { STATE_EXEC } else { STATE_NAMED }
+}
+
+/// Writes the id of a task's cgroup into a slot.
+#[inline(always)]
+fn cgroup<R: Reader>(entry: *mut MmSlot, owner: u64) {
     if params::has_cgroup() != 0 {
         let css_set = R::u64::<{ field::TASK_CGROUPS }>(owner);
         let cgroup = R::u64::<{ field::CSS_SET_DFL_CGRP }>(css_set);
         let node = R::u64::<{ field::CGROUP_KN }>(cgroup);
         set!(entry, cgroup_id = R::u64::<{ field::KERNFS_NODE_ID }>(node));
     }
-    // An exec builds the new mm while the task still runs on the old one and bears the old name.
-    if owner == current_task() && current_mm() != mm { STATE_EXEC } else { STATE_NAMED }
 }
 
-/// A fork claims the child's slot before the child has its process id; the first task that meets the mm later
-/// sets it right.
+/// A fork claims the child's slot before the child has its process id, and before it is in its cgroup: until then it is in the
+/// root. The first task that meets the mm later sets both right.
 #[inline(always)]
-fn refresh_tgid<R: Reader>(entry: *mut MmSlot, mm: u64) {
+fn refresh_owner<R: Reader>(entry: *mut MmSlot, mm: u64) {
     if params::has_mm_owner() != 0 {
         let owner = R::u64::<{ field::MM_OWNER }>(mm);
         if owner != 0 {
-            set!(entry, tgid = R::u32::<{ field::TASK_TGID }>(owner));
+            let tgid = R::u32::<{ field::TASK_TGID }>(owner);
+            if get!(entry, tgid) != tgid {
+                set!(entry, tgid = tgid);
+                cgroup::<R>(entry, owner);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The subcommands, one file each. What each makes, and how much of it, is told at the top of its file.
 
+mod churn;
 mod clear_refs;
 mod dontneed;
 mod flip;
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Spread(spread::Args),
     /// Processes that stay alive and do a little
     Live(live::Args),
+    /// Cgroups that come and go with their processes
+    Churn(churn::Args),
     /// Children that exec this program's noop
     Forkexec(forkexec::Args),
     /// Nothing: the baseline of a process
@@ -100,6 +103,7 @@ impl Command {
             Self::Share(_) => "share",
             Self::Spread(_) => "spread",
             Self::Live(_) => "live",
+            Self::Churn(_) => "churn",
             Self::Forkexec(_) => "forkexec",
             Self::Noop => "noop",
             Self::Getppid(_) => "getppid",
@@ -132,6 +136,7 @@ impl Command {
             Self::Share(args) => args.run(setup),
             Self::Spread(args) => args.run(setup),
             Self::Live(args) => args.run(setup),
+            Self::Churn(args) => args.run(setup),
             Self::Forkexec(args) => {
                 setup.done()?;
                 args.run(comm)
@@ -183,6 +188,7 @@ mod tests {
             &["", "flip", "--cycles", "1"],
             &["", "spread", "--cycles", "1"],
             &["", "live", "--processes", "1", "--seconds", "1"],
+            &["", "churn", "--inside", "/", "--cgroups", "2", "--processes", "3"],
             &["", "forkexec", "--count", "1"],
         ] {
             let line = <Line as clap::Parser>::try_parse_from(words).unwrap();
