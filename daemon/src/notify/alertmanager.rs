@@ -55,15 +55,18 @@ impl Form {
         let mut annotations =
             BTreeMap::from([("summary", summary), ("description", notice.text.clone()), ("runbook_url", runbook)]);
         annotations.extend(notice.evidence.first().map(|first| ("evidence", evidence(first))));
+        // An alert of no length would be refused.
+        let least = Duration::from_millis(1);
+        let ends = match notice.ends {
+            Some(ends) => ends.max(notice.starts + least),
+            None => now + self.resend * MISSED,
+        };
         Alert {
             labels,
             annotations,
-            starts_at: rfc3339(notice.starts),
-            // An alert of no length would be refused.
-            ends_at: rfc3339(match notice.ends {
-                Some(ends) => ends.max(notice.starts + Duration::from_millis(1)),
-                None => now + self.resend * MISSED,
-            }),
+            // So would one that was raised before the clock was set back.
+            starts_at: rfc3339(notice.starts.min(ends - least)),
+            ends_at: rfc3339(ends),
             generator_url: &self.origin.url,
         }
     }

@@ -110,7 +110,8 @@ impl Ledger {
         let starts = if is_active {
             *self.raised.entry(key.clone()).or_insert(at)
         } else {
-            self.raised.remove(&key).unwrap_or(at)
+            // Not after its end, if the clock was set back.
+            self.raised.remove(&key).unwrap_or(at).min(at)
         };
         let stacks = stacks.into_iter().chain(std::iter::repeat(Vec::new()));
         let evidence = evidence.iter().zip(stacks).map(|(record, stack)| Evidence::of(record, stack)).collect();
@@ -145,6 +146,8 @@ mod tests {
         assert_eq!((cleared.starts, cleared.ends, cleared.sequence), (at(1), Some(at(9)), 3));
         assert_eq!(ledger.enter(transition(true, "copy"), Vec::new(), at(12)).starts, at(12), "a new one");
         assert_eq!(ledger.raised.len(), 2);
+        let set_back = ledger.enter(transition(false, "wake"), Vec::new(), at(0));
+        assert_eq!((set_back.starts, set_back.ends), (at(0), Some(at(0))), "raised at 2, and the clock was set back");
         assert_eq!((cleared.whom("h:1"), cleared.cgroup()), ("a on h:1".to_owned(), None));
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         alertmanager::Form,
         figures::Reason,
         notice::{Evidence, Key, Notice},
-        origin::Origin,
+        origin::{Origin, rfc3339},
         outbox::{Message, Told},
         webhook,
     },
@@ -92,6 +92,15 @@ fn an_alert_ends_after_it_began_and_has_no_empty_label() {
     assert!(body[0]["endsAt"].as_str().unwrap() > body[0]["startsAt"].as_str().unwrap(), "{body}");
     let labels = body[1]["labels"].as_object().unwrap();
     assert!(!labels.contains_key("comm") && !labels.contains_key("cgroup") && labels["about"] == "losses");
+}
+
+#[test]
+fn an_alert_that_was_raised_before_the_clock_was_set_back_begins_before_its_end() {
+    let raised = Notice { starts: wall(86_400), ..(*full()).clone() };
+    let body = alerts(&[Arc::new(raised)]);
+    let (starts, ends) = (body[0]["startsAt"].as_str().unwrap(), body[0]["endsAt"].as_str().unwrap());
+    assert!(starts < ends, "{body}");
+    assert_eq!(ends, rfc3339(wall(30 + 4 * 60)));
 }
 
 /// Every key of the table with its default, and every reason of a failure.
