@@ -71,8 +71,13 @@ impl Output {
     ///
     /// When it cannot be written.
     pub fn begin(self, header: &Header) -> Result<Recorder, Failure> {
-        let writer = Writer::new(self.file, self.bound, header);
-        let writer = writer.map_err(|error| Failure::Unwritable { path: self.path.clone(), error })?;
+        let writer = Writer::new(self.file, self.bound, header).map_err(|error| {
+            // Nobody can read what has no whole header, and it would be in the way of the next start.
+            if fs::metadata(&self.path).is_ok_and(|data| data.is_file()) {
+                let _ = fs::remove_file(&self.path);
+            }
+            Failure::Unwritable { path: self.path.clone(), error }
+        })?;
         Ok(Recorder { path: self.path, writer, met: BTreeSet::new(), unnamed: Vec::new(), naming: None })
     }
 
