@@ -3,6 +3,8 @@
 
 #[path = "live/budget.rs"]
 mod budget;
+#[path = "live/bursts.rs"]
+mod bursts;
 #[path = "live/everywhere.rs"]
 mod everywhere;
 #[path = "live/flights.rs"]
@@ -517,40 +519,6 @@ fn storm_of_processes_is_charged_to_the_right_names() {
 /// By how many open files a system may differ from itself a while later.
 const SLACK: u64 = 100;
 
-/// Lets a process work for a moment again and again: emulated processors take turns on one real one, and one that is busy all
-/// the time doubles the time that attaching takes.
-struct Bursts {
-    ends: std::sync::Arc<std::sync::atomic::AtomicBool>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Bursts {
-    const WORK: Duration = Duration::from_millis(10);
-    const REST: Duration = Duration::from_millis(40);
-
-    fn of(process: &std::process::Child) -> Self {
-        let pid = nix::unistd::Pid::from_raw(process.id() as i32);
-        let ends = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let thread = std::thread::spawn({
-            let ends = ends.clone();
-            move || {
-                while !ends.load(std::sync::atomic::Ordering::Relaxed) {
-                    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
-                    std::thread::sleep(Self::WORK);
-                    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
-                    std::thread::sleep(Self::REST);
-                }
-            }
-        });
-        Self { ends, thread }
-    }
-
-    fn end(self) {
-        self.ends.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.thread.join().unwrap();
-    }
-}
-
 /// Attached and detached again and again while somebody works: nothing is left in the kernel.
 #[test]
 fn storm_of_attaching_leaves_nothing_behind() {
@@ -563,7 +531,7 @@ fn storm_of_attaching_leaves_nothing_behind() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let bursts = Bursts::of(&work);
+    let bursts = bursts::Bursts::of(&work);
     let (programs, maps, files) = (live::loaded_programs(), live::loaded_maps(), live::open_files());
     for turn in 0..turns {
         let mut daemon = Daemon::start(&[]);

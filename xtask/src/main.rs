@@ -15,6 +15,7 @@ mod dashboards;
 mod debian;
 mod dist;
 mod exact;
+mod faults;
 mod findings;
 mod fuzz;
 mod initramfs;
@@ -106,6 +107,8 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Thousands of short-lived processes and hundreds of attachings, in a guest of each kernel
     Storm(storm::StormArgs),
+    /// Faults provoked in a guest: what is lost, and how long until everything is counted again
+    Faults(faults::FaultsArgs),
     /// The verifier's count of each program on each kernel, beside docs/verifier.md
     Verifier(verifier::VerifierArgs),
     /// What mmscope tells of programs that people run, in a guest of each kernel and program
@@ -190,6 +193,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Test(args) => return test::test(&args),
         Task::Exact(args) => return exact::main(&args),
         Task::Storm(args) => return storm::main(&args),
+        Task::Faults(args) => return faults::main(&args),
         Task::Bench(args) => return bench::main(&args),
         Task::Verifier(args) => return verifier::main(&args),
         Task::Findings(args) => return findings::main(&args),

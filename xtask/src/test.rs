@@ -14,7 +14,7 @@ use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
-use crate::{build, dist, exact, fuzz, page, proof, selftests, service, sh, simulate};
+use crate::{build, dist, exact, faults, fuzz, page, proof, selftests, service, sh, simulate};
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -81,6 +81,9 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         stages.push(run.proof());
         if kernels.contains(&SERVICE_KERNEL) {
             stages.push(run.service());
+        }
+        if kernels.contains(&faults::KERNEL) {
+            stages.push(run.faults());
         }
     }
     if args.filter.is_empty() {
@@ -276,6 +279,24 @@ impl Run<'_> {
             Err(error) => Stage::ended("page", started, Counts::default(), Some(format!("{error:#}"))),
             Ok((counts, failed)) => {
                 Stage { failures: failed.join("\n"), ..Stage::ended("page", started, counts, None) }
+            }
+        }
+    }
+
+    /// The short form of `cargo xtask faults`: each fault counts.
+    fn faults(&self) -> Stage {
+        banner("faults");
+        let started = Instant::now();
+        let outcome = build_live_test(&self.object, "faults").and_then(|program| {
+            let binaries =
+                Binaries { object: &self.object, mmscope: &self.mmscope, mmload: &self.mmload, program: &program };
+            faults::short(self.guests, &binaries)
+        });
+        match outcome {
+            Err(error) => Stage::ended("faults", started, Counts::default(), Some(format!("{error:#}"))),
+            Ok(outcome) => {
+                println!("\n{}", faults::table(&outcome.rows));
+                Stage::ended("faults", started, outcome.counts, outcome.problem)
             }
         }
     }

@@ -65,8 +65,13 @@ impl Daemon {
 
     /// With more lines of configuration. There is no budget, unless the arguments have one: everything has to be counted.
     pub(crate) fn configured(more: &str, args: &[&str]) -> Self {
+        Self::bounded(&format!("{EVERYBODY}{more}"), args)
+    }
+
+    /// The same with the usual bounds on series.
+    pub(crate) fn bounded(more: &str, args: &[&str]) -> Self {
         let config = tempfile::NamedTempFile::new().unwrap();
-        fs::write(config.path(), format!("{EVERYBODY}tick = \"200ms\"\noverhead_budget = \"off\"\n{more}")).unwrap();
+        fs::write(config.path(), format!("tick = \"200ms\"\noverhead_budget = \"off\"\n{more}")).unwrap();
         let mut child = mmscope()
             .args(["run", "--web.listen-address=127.0.0.1:0", "--config.file"])
             .arg(config.path())
@@ -141,6 +146,10 @@ impl Daemon {
             }
         }
         maps.values().sum::<u64>() as f64
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
