@@ -90,7 +90,7 @@ fn main() {
     println!("{line}");
 }
 
-/// Folders in the place of cgroups, as many below each of a hundred slices; their ids.
+/// Folders in the place of cgroups, each in a pod's, which are as many again; their ids.
 fn make_cgroups(root: &Path, cgroups: usize) -> Vec<u64> {
     let mount = root.join("sys/fs/cgroup");
     fs::create_dir_all(root.join("proc/self")).expect("a folder of a process");

@@ -8,8 +8,9 @@ use std::{
 
 use super::cache::Cache;
 
-/// Cgroups remembered; the half of them for certain, so that a host with 20,000 is not walked through again and again.
-const PATHS: usize = 48 * 1024;
+/// Cgroups remembered; the half of them for certain, so that a host with 20,000, each in a pod's, is not walked
+/// through again and again.
+const PATHS: usize = 96 * 1024;
 /// Walks through all cgroups in one tick.
 const WALKS: u32 = 1;
 
