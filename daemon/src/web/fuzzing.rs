@@ -17,11 +17,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Front, Origin, Site};
 use crate::{
-    config::Web,
+    anomaly::MmLook,
+    config::{Config, Web},
     export::{Format, strict},
     governor::Governed,
-    model::Snapshot,
-    plan::{HOOKS, HookState, Tier},
+    history::History,
+    identity::Subject,
+    intake::Counts,
+    plan::{HookState, Tier},
+    recording,
+    scope::{Scope, Sight},
 };
 
 const FORMATS: [Format; 3] = [Format::Prometheus, Format::OpenMetrics, Format::Protobuf];
@@ -74,15 +79,28 @@ fn exchange(runtime: &Runtime, input: &[u8]) -> Vec<u8> {
     })
 }
 
+/// A tag that no page has: a name or a question that comes out as one was not made harmless.
+const TAG: &str = "<fuzz";
+
 fn site() -> Site {
     let (_, governed) = watch::channel(Governed::default());
-    let hooks = vec![HookState::Attached(Tier::F); HOOKS.len()];
+    let mut host = recording::fuzzing::header().host;
+    host.hooks.fill(HookState::Attached(Tier::F));
+    let subject = Subject { comm: format!("{TAG}>'\"&"), cgroup: format!("/{TAG}/>") };
+    let counts = Counts { flushes: [3, 1, 0], windows_opened: 4, windows_closed: 4, ..Counts::default() };
+    let mm = MmLook { subject, tgid: 1, counts, fault_age: None, since_ioctl: None, reclaim_age: None };
+    let sight = Sight { uptime: Duration::from_secs(1), mms: vec![mm], ..Sight::default() };
+    let seen = Scope::new(&Config::default(), host).see(&sight);
+    let mut history = History::default();
+    history.take(&sight, &seen);
     Site {
-        snapshot: Arc::new(ArcSwap::from_pointee(Snapshot { hooks, ..Snapshot::default() })),
+        snapshot: Arc::new(ArcSwap::from_pointee(seen.snapshot)),
         telemetry_path: "/metrics".to_owned(),
         tick: watch::channel(Duration::from_secs(1)).1,
         last_tick: Arc::new(Mutex::new(Some(Instant::now()))),
         governed,
+        history: Arc::new(Mutex::new(history)),
+        origin: Arc::default(),
         front: Front::new(None, Web::default()).unwrap_or_else(|error| panic!("{error}")),
         history: Arc::default(),
         origin: Arc::new(Origin::default()),
@@ -105,6 +123,10 @@ fn answer(bytes: &[u8]) -> &[u8] {
         .collect();
     let (body, rest) = body(&bytes[head..], &headers);
     let kind = headers.get("content-type").map(String::as_str);
+    if kind.is_some_and(|kind| kind.starts_with("text/html")) {
+        let page = String::from_utf8(body.clone()).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!page.contains(TAG), "{page}");
+    }
     if let (200, Some(format)) = (status, FORMATS.into_iter().find(|format| kind == Some(format.content_type()))) {
         assert_eq!(headers.get("vary").map(String::as_str), Some("Accept"));
         if format != Format::Protobuf && !body.is_empty() {
