@@ -25,8 +25,6 @@ mod timelines;
 #[path = "live/trace.rs"]
 mod trace;
 
-use std::time::Duration;
-
 use live::{Daemon, Load, Scrape, doctor};
 
 const WINDOWS: &str = "mmscope_flush_window_seconds_count";

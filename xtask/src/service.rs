@@ -131,7 +131,7 @@ impl Packages {
 
     /// Boots a kernel with them; `is_long` adds what takes longest.
     fn run(&self, tools: &GuestTools, kernel: Kernel, is_long: bool) -> Result<Run> {
-        let in_root = |host: &Path, name: &str| GuestFile { host: host.to_owned(), guest: format!("/root/{name}") };
+        let in_root = |host: &Path, name: &str| GuestFile { host: host.to_owned(), guest: format!("/srv/{name}") };
         let release = kernel.release.clone();
         let guest = Guest {
             root: Some(root::current_image(SUITE, PACKAGES)?),

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Front, Origin, Site};
+use super::{Front, Site};
 use crate::{
     anomaly::MmLook,
     config::{Config, Web},
@@ -102,8 +102,6 @@ fn site() -> Site {
         history: Arc::new(Mutex::new(history)),
         origin: Arc::default(),
         front: Front::new(None, Web::default()).unwrap_or_else(|error| panic!("{error}")),
-        history: Arc::default(),
-        origin: Arc::new(Origin::default()),
     }
 }
 

@@ -43,7 +43,7 @@ rights() {
 }
 
 step install
-dpkg -i /root/first.deb >/tmp/install 2>&1
+dpkg -i /srv/first.deb >/tmp/install 2>&1
 fact install_code $?
 text install </tmp/install
 fact active "$(systemctl is-active mmscope)"
@@ -138,7 +138,7 @@ fact wedge_programs "$(programs)"
 
 step upgrade
 pid=$(show MainPID)
-dpkg -i /root/second.deb >/tmp/upgrade 2>&1
+dpkg -i /srv/second.deb >/tmp/upgrade 2>&1
 fact upgrade_code $?
 text upgrade </tmp/upgrade
 fact upgrade_version "$(dpkg-query -W -f '${Version}' mmscope)"
