@@ -18,6 +18,7 @@ use crate::kernels::{self, Kernel};
 use crate::package::{self, Kind, Stage};
 use crate::setup::{self, GuestTools, Wants};
 use crate::vm::{Guest, in_bin};
+use crate::workers::in_parallel;
 use crate::{dist, root};
 use checks::{Expected, Row};
 use facts::Facts;
@@ -89,12 +90,11 @@ pub(crate) fn main(args: &ServiceArgs) -> Result<ExitCode> {
         [] => KERNELS.to_vec(),
         given => given.iter().map(String::as_str).collect(),
     };
-    let mut runs = Vec::new();
-    for kernel in kernels {
-        let run = packages.run(&tools, kernels::resolve(kernel)?, !args.short)?;
-        println!("\n{}", page::table(&run));
-        runs.push(run);
-    }
+    // The image is made before they share it.
+    root::current_image(SUITE, PACKAGES)?;
+    let run = |kernel| packages.run(&tools, kernels::resolve(kernel)?, !args.short);
+    let runs: Vec<Run> = in_parallel(kernels, run)?.into_iter().collect::<Result<_>>()?;
+    runs.iter().for_each(|run| println!("\n{}", page::table(run)));
     if args.write {
         page::write(&runs)?;
     }
