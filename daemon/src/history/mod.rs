@@ -185,9 +185,7 @@ impl History {
         let minute = minutes::of(sight.uptime);
         self.subjects.retain(|_, minutes| minutes.is_recent(minute));
         for mm in &sight.mms {
-            // One name for the same in both: who has no place in the model has none here.
-            let is_known = snapshot.subjects.contains_key(&mm.subject);
-            self.minutes_of(&mm.subject, is_known).add(minute, &Measure::of(&mm.counts));
+            self.minutes_of(&mm.subject).add(minute, &Measure::of(&mm.counts));
         }
         let before = self.blocked_before.iter().copied().chain(std::iter::repeat(0));
         let mut blocked = [0; BLOCKED as usize];
@@ -201,8 +199,9 @@ impl History {
         }
     }
 
-    fn minutes_of(&mut self, subject: &Subject, is_known: bool) -> &mut Minutes<{ Measure::ALL.len() }> {
-        let has_place = is_known && (self.subjects.contains_key(subject) || self.subjects.len() < SUBJECTS);
+    /// Places are its own: whom the model sums into "other", to spare series, may have one here.
+    fn minutes_of(&mut self, subject: &Subject) -> &mut Minutes<{ Measure::ALL.len() }> {
+        let has_place = self.subjects.contains_key(subject) || self.subjects.len() < SUBJECTS;
         self.subjects.entry(if has_place { subject.clone() } else { Subject::other() }).or_default()
     }
 
@@ -264,11 +263,11 @@ impl History {
         self.subjects.iter().map(move |(subject, minutes)| (subject, minutes.sum(minute)))
     }
 
-    /// What was added for a subject, minute by minute, the running one last.
+    /// What was added for a subject, minute by minute, the running one last; none for who had nothing in the last 15 minutes.
     #[must_use]
-    pub fn minutes(&self, subject: &Subject) -> [Measures; MINUTES] {
+    pub fn minutes(&self, subject: &Subject) -> Option<[Measures; MINUTES]> {
         let minute = minutes::of(self.uptime);
-        self.subjects.get(subject).map_or([[0; 4]; MINUTES], |minutes| minutes.each(minute))
+        self.subjects.get(subject).map(|minutes| minutes.each(minute))
     }
 
     /// Nanoseconds waited for mmap_lock in the last 15 minutes, by `probe_common::series::BLOCKED`.

@@ -1,5 +1,6 @@
 //! Replays that serve the page on loopback.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use crate::{paths, sh};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A host that does little tells few subjects apart; the page is to have many.
+const SUBJECTS: &str = "series_idle = 3000\n";
 
 /// A replay.
 pub(super) struct Replay {
@@ -30,7 +34,11 @@ impl Replay {
         command.arg("replay").arg(folder.join(recording));
         command.args(["--speed", speed, "--web.listen-address", &format!("127.0.0.1:{port}")]);
         if let Some(config) = config {
-            command.arg("--config.file").arg(folder.join(config));
+            let text = fs::read_to_string(folder.join(config)).with_context(|| format!("read {config}"))?;
+            let file = paths::target().join("page").join(config);
+            fs::create_dir_all(paths::target().join("page")).context("create the page's folder")?;
+            fs::write(&file, format!("{SUBJECTS}{text}")).with_context(|| format!("write {}", file.display()))?;
+            command.arg("--config.file").arg(file);
         }
         // Its alerts are on the page.
         let child: Child = command

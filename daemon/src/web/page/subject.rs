@@ -32,7 +32,8 @@ pub(super) struct About {
     subject: Subject,
     wrong: Wrong,
     recent: Sums,
-    total: Sums,
+    /// None for who is part of "other" in all that is told since the start.
+    total: Option<Sums>,
     not_measured: BTreeMap<&'static str, String>,
     /// What was added minute by minute, the running one last.
     minutes: Vec<Sums>,
@@ -99,10 +100,16 @@ fn rows(counts: &Counts, first: u32, names: &[&str], suffix: &str) -> Vec<Row> {
 }
 
 impl About {
-    /// None if nobody of that name is told apart.
+    /// None if nobody of that name is told apart, and had nothing in the last 15 minutes.
     pub(super) fn new(moment: &Moment<'_>, subject: &Subject) -> Option<Self> {
         let Moment { snapshot, history, .. } = moment;
-        let counts = snapshot.subjects.get(subject)?;
+        let known = snapshot.subjects.get(subject);
+        let minutes = history.minutes(subject);
+        if known.is_none() && minutes.is_none() {
+            return None;
+        }
+        let (nothing, minutes) = (Counts::default(), minutes.unwrap_or_default());
+        let counts = known.unwrap_or(&nothing);
         let hooks = &snapshot.hooks;
         let table = |title, family, rows| Table { title, missing: missing(family, hooks), rows };
         let mut windows = rows(counts, OUTER, &PATHS, "");
@@ -120,13 +127,12 @@ impl About {
         let mut operations: Vec<Operation> = OPERATIONS.iter().enumerate().map(operation).collect();
         operations.retain(|operation| operation.hold_ns + operation.wait_ns > 0);
         operations.sort_by_key(|operation| std::cmp::Reverse(operation.hold_ns + operation.wait_ns));
-        let minutes = history.minutes(subject);
         Some(Self {
             host: Head::new(moment),
             subject: subject.clone(),
             wrong: Wrong::about(moment, subject),
             recent: sum(&minutes).into(),
-            total: Measure::of(counts).into(),
+            total: known.map(|counts| Measure::of(counts).into()),
             not_measured: subjects::not_measured(moment),
             minutes: minutes.into_iter().map(Sums::from).collect(),
             minute_ms: millis(history.uptime()) / 60_000 * 60_000,
@@ -164,13 +170,20 @@ impl About {
                 noscript { p.note { "The chart needs JavaScript; the table does not." } }
                 details #minutes-table { summary { "As a table" } (self.minutes_html()) }
             }
-            section aria-labelledby="h-durations" {
-                h2 #h-durations { "Durations since the start" }
-                @for (n, table) in self.tables.iter().enumerate() { (table.html(n)) }
-            }
-            section.two {
-                div { (self.operations()) }
-                div { (self.counters()) }
+            @if self.total.is_some() {
+                section aria-labelledby="h-durations" {
+                    h2 #h-durations { "Durations since the start" }
+                    @for (n, table) in self.tables.iter().enumerate() { (table.html(n)) }
+                }
+                section.two {
+                    div { (self.operations()) }
+                    div { (self.counters()) }
+                }
+            } @else {
+                section {
+                    p.empty { "What it did since the start is part of " a href="subject?comm=other&cgroup=" { "other" }
+                        ", there and in the metrics: a host that does little, or has too many subjects, tells few of them apart." }
+                }
             }
             @if self.wrong.has_told() { section { (self.wrong.told_html()) } }
             section aria-labelledby="h-events" {
@@ -189,7 +202,9 @@ impl About {
                         @if self.not_measured.contains_key(measure.name()) {
                             dd { "n/a" span.sub { "not measured" } }
                         } @else {
-                            dd { (self.recent.text(measure)) span.sub { "last 15 min; since start " (self.total.text(measure)) } }
+                            dd { (self.recent.text(measure))
+                                span.sub { "last 15 min"
+                                    @if let Some(total) = &self.total { "; since start " (total.text(measure)) } } }
                         }
                     }
                 }

@@ -29,7 +29,8 @@ struct Row {
     #[serde(flatten)]
     subject: Subject,
     recent: Sums,
-    total: Sums,
+    /// None for who is part of "other" since the start.
+    total: Option<Sums>,
     hazards: u64,
 }
 
@@ -59,17 +60,21 @@ impl Sums {
     }
 
     pub(super) fn text(&self, measure: Measure) -> String {
-        let sum = self.get(measure);
-        if measure == Measure::Forced { words::count(sum) } else { words::time(sum) }
+        text(measure, self.get(measure))
     }
 }
 
+fn text(measure: Measure, sum: u64) -> String {
+    if measure == Measure::Forced { words::count(sum) } else { words::time(sum) }
+}
+
 impl Row {
-    fn sums(&self, period: Period) -> &Sums {
-        match period {
-            Period::Recent => &self.recent,
-            Period::Start => &self.total,
-        }
+    fn sum(&self, period: Period, measure: Measure) -> u64 {
+        let sums = match period {
+            Period::Recent => Some(&self.recent),
+            Period::Start => self.total.as_ref(),
+        };
+        sums.map_or(0, |sums| sums.get(measure))
     }
 }
 
@@ -110,12 +115,10 @@ impl Subjects {
                 *hazards.entry(subject).or_default() += hazard.count;
             }
         }
-        let of =
-            |sums: &BTreeMap<&Subject, Measures>, subject| Sums::from(sums.get(subject).copied().unwrap_or_default());
         let rows = wanted.into_iter().map(|subject| Row {
             subject: subject.clone(),
-            recent: of(&recent, subject),
-            total: of(&total, subject),
+            recent: recent.get(subject).copied().unwrap_or_default().into(),
+            total: total.get(subject).copied().map(Sums::from),
             hazards: hazards.get(subject).copied().unwrap_or_default(),
         });
         Self { rows: rows.collect(), count: snapshot.subjects.len(), not_measured: not_measured(moment) }
@@ -124,8 +127,8 @@ impl Subjects {
     pub(super) fn html(&self, asked: &Asked) -> Markup {
         let asked = &Asked { by: self.measured(asked.by), ..*asked };
         let Asked { period, by } = *asked;
-        let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.sums(period).get(by) > 0).collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(row.sums(period).get(by)));
+        let mut rows: Vec<&Row> = self.rows.iter().filter(|row| row.sum(period, by) > 0).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.sum(period, by)));
         rows.truncate(TOP);
         html! {
             section #subjects aria-labelledby="h-subjects" {
@@ -138,7 +141,8 @@ impl Subjects {
                         }
                     }
                 }
-                p.note { "A subject is a command in a cgroup; " (words::count(self.count as u64)) " are told apart. "
+                p.note { "A subject is a command in a cgroup; " (words::count(self.count as u64))
+                    " have metrics of their own, the others are part of " code { "other" } " there and since the start. "
                     "mmscope itself is left out." }
                 @if self.rows.is_empty() {
                     p.empty { "No subject was active yet." }
@@ -174,7 +178,6 @@ impl Subjects {
     }
 
     fn row(&self, row: &Row, asked: &Asked, top: &Row) -> Markup {
-        let sums = row.sums(asked.period);
         html! {
             tr id={"subject-" (words::encoded(&row.subject.comm)) (words::encoded(&row.subject.cgroup))} {
                 th scope="row" { (link(&row.subject)) (cgroup(&row.subject)) }
@@ -183,8 +186,8 @@ impl Subjects {
                         @if self.not_measured.contains_key(measure.name()) {
                             span.absent title="not measured" { "n/a" }
                         } @else {
-                            (sums.text(measure))
-                            @if measure == asked.by { (bar(sums.get(measure), top.sums(asked.period).get(measure))) }
+                            (text(measure, row.sum(asked.period, measure)))
+                            @if measure == asked.by { (bar(row.sum(asked.period, measure), top.sum(asked.period, measure))) }
                         }
                     }
                 }

@@ -142,4 +142,10 @@ fn the_data_are_those_of_the_page() {
     let about = serde_json::to_value(About::new(&moment, &subject("a")).unwrap()).unwrap();
     assert_eq!((&about["minutes"][14]["hold_ns"], &about["forced"]["warranted"]), (&2_000_000.into(), &1.into()));
     assert!(About::new(&moment, &subject("nobody")).is_none());
+    let folded = Snapshot { subjects: [].into(), ..snapshot.clone() };
+    let moment = Moment { snapshot: &folded, ..moment };
+    let told = serde_json::to_value(Subjects::new(&moment)).unwrap();
+    assert!(told["rows"][0]["total"].is_null() && told["rows"][0]["recent"]["hold_ns"] == 2_000_000, "{told}");
+    let page = About::new(&moment, &subject("a")).unwrap().html().into_string();
+    assert!(page.contains("is part of") && !page.contains("Counted since the start"), "no zeros of who is in other");
 }

@@ -156,7 +156,7 @@ impl Wrong {
                 (self.told_html())
                 @if !self.unjudged.is_empty() {
                     details #unjudged {
-                        summary { (self.unjudged.len()) " classes of hazards are not judged here" }
+                        summary { "Classes of hazards that are not judged here (" (self.unjudged.len()) ")" }
                         dl { @for (class, reason) in &self.unjudged { dt { code { (class) } } dd { (reason) } } }
                     }
                 }
@@ -239,7 +239,7 @@ impl Wrong {
         html! {
             @if !self.told.is_empty() {
                 details #told {
-                    summary { "The last " (self.told.len()) " alerts raised and cleared" }
+                    summary { "Alerts raised and cleared lately (" (self.told.len()) ")" }
                     ol.told {
                         @for told in &self.told {
                             li {
