@@ -99,7 +99,7 @@ fn build(object: &Path) -> Result<()> {
         .args(["build", "--quiet", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"])
         .arg(paths::target())
         // Also so that what was built without the wrapper is not taken for it.
-        .args(["--config", "profile.dev.package.mmscope.opt-level=2"]);
+        .args(["--config", "profile.dev.package.mmscope.opt-level=1"]);
     sh::run(&mut cargo)
 }
 

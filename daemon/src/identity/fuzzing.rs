@@ -1,7 +1,7 @@
 //! What holds for names whatever the kernel says: of commands, of lines of mountinfo, of /proc/PID/cgroup.
 
 use super::{
-    Parts,
+    LONGEST, Parts,
     cgroup::{longest_path, mount},
     printable,
 };
@@ -21,7 +21,8 @@ fn command(input: &[u8]) {
     let end = input.iter().position(|&byte| byte == 0).unwrap_or(input.len());
     assert!(name.chars().count() <= end, "no byte becomes several characters: {name:?}");
     assert_eq!(printable(name.as_bytes()), name, "once is enough");
-    if input[..end].iter().all(|byte| (b' '..=b'~').contains(byte)) {
+    assert!(name.chars().count() <= LONGEST, "{name:?}");
+    if end <= LONGEST && input[..end].iter().all(|byte| (b' '..=b'~').contains(byte)) {
         assert_eq!(name.as_bytes(), &input[..end], "what is printable stays");
     }
 }
