@@ -1,6 +1,6 @@
 //! What is told apart from noise, and what is not.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
 use probe_common::{histogram::BUCKETS, series::OUTER};
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     intake::{Counts, Histogram},
     plan::{HOOKS, HookState, Tier},
-    recording,
+    recording::{self, Reader},
 };
 
 const LEAST: f64 = 0.1;
@@ -94,4 +94,44 @@ fn what_only_one_could_measure_is_named_and_not_compared() {
     let diff = Diff::new(&before, &after, LEAST);
     assert!(diff.differences.iter().all(|told| !told.figure.starts_with("window")), "{:?}", diff.differences);
     assert!(diff.text().contains("Not compared") && diff.text().contains("mmscope_flush_window_seconds"));
+}
+
+fn recorded(name: &str) -> Result<Blocks, String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings").join(name);
+    let bytes = fs::read(path).unwrap();
+    let ticks = Reader::new(&bytes[..]).unwrap().filter(|frame| matches!(frame, Frame::Sight(_))).count();
+    Blocks::read(Reader::new(&bytes[..]).unwrap(), name.to_owned(), ticks)
+}
+
+#[test]
+fn two_runs_of_one_workload_do_not_differ() {
+    let (before, after) = (recorded("steady.mmrec").unwrap(), recorded("again.mmrec").unwrap());
+    let diff = Diff::new(&before, &after, LEAST);
+    assert!(diff.figures > 50, "{}", diff.figures);
+    assert!(diff.differences.is_empty(), "{}", diff.text());
+}
+
+#[test]
+fn a_workload_with_twice_the_mprotects_differs_in_that_and_what_follows_from_it() {
+    let (before, after) = (recorded("steady.mmrec").unwrap(), recorded("doubled.mmrec").unwrap());
+    let diff = Diff::new(&before, &after, LEAST);
+    let text = diff.text();
+    let told =
+        |comm: &str, figure: &str| diff.differences.iter().find(|told| told.comm == comm && told.figure == figure);
+    for figure in ["mprotect calls", "window mprotect, outer"] {
+        let told = told("changes", figure).unwrap_or_else(|| panic!("{figure}: {text}"));
+        assert!((0.8..1.1).contains(&told.change()), "{text}");
+    }
+    // Whoever did the same as before is not told of.
+    assert!(diff.differences.iter().all(|told| ["changes", "all"].contains(&&*told.comm)), "{text}");
+    for other in ["zap", "munmap", "exit", "userfault", "exec"] {
+        assert!(diff.differences.iter().all(|told| !told.figure.contains(other)), "{other}: {text}");
+    }
+}
+
+#[test]
+fn a_short_recording_is_refused() {
+    let bytes = fs::read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/steady.mmrec")).unwrap();
+    let refused = Blocks::read(Reader::new(&bytes[..]).unwrap(), "a".to_owned(), 17).err().unwrap();
+    assert!(refused.contains("17 ticks") && refused.contains("18"), "{refused}");
 }
