@@ -26,6 +26,11 @@ pub(super) const DOCUMENTED: &[(&str, &str)] = &[
     ("not read again", "the bad configuration file of this test"),
     ("these keep their values", "the key of this test that takes a restart"),
     ("stop file: everything is detached", "the stop file of this test"),
+    (
+        "reason=\"this kernel has no ",
+        "a hook that this kernel does not have: what it would answer is absent, and told to be",
+    ),
+    ("reason=\"before 5.17 it takes a struct by value", "the same"),
     ("over the budget", "an emulated host is slow: the probes cost more of its time than of a real one's"),
 ];
 
