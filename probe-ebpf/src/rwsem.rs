@@ -17,6 +17,11 @@ use crate::{
 /// mm_structs are aligned to a cache line (SLAB_HWCACHE_ALIGN, kernel/fork.c); most other semaphores fail this at once.
 const MM_ALIGNMENT: u64 = 64;
 
+/// The top byte of every address of the kernel. What lies around another semaphore may be any number: on a processor with addresses of
+/// 57 bits that uses 48, kernels up to 5.10 at least take some that are none for addresses, and warn when they have read there
+/// (copy_from_kernel_nofault_allowed in arch/x86/mm/maccess.c goes by the processor).
+const KERNEL_HALF: u64 = 0xff;
+
 /// The address of a typed pointer as a number: the verifier forbids calculating with the pointer itself. A map's entry
 /// keeps the bits and forgets the type.
 #[inline(always)]
@@ -43,7 +48,7 @@ fn is_mm(task: *mut TaskState, mm: u64) -> bool {
     }
     let owner = Raw::u64::<{ field::MM_OWNER }>(mm);
     // An exec works on an mm that nobody's task points to yet.
-    owner != 0 && (owner == current_task() || Raw::u64::<{ field::TASK_MM }>(owner) == mm)
+    owner >> 56 == KERNEL_HALF && (owner == current_task() || Raw::u64::<{ field::TASK_MM }>(owner) == mm)
 }
 
 /// A semaphore was acquired, or was not.
