@@ -78,16 +78,23 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
             stages.push(stage);
             comparisons.extend(comparison);
         }
-        stages.push(run.proof());
-        if kernels.contains(&SERVICE_KERNEL) {
-            stages.push(run.service());
-        }
-        if kernels.contains(&faults::KERNEL) {
-            stages.push(run.faults());
-        }
     }
+    let has = |kernel: &str| exact_test.is_some() && kernels.contains(&kernel);
+    // The longest first.
+    let others = [
+        ("service", has(SERVICE_KERNEL)),
+        ("proof", exact_test.is_some()),
+        ("faults", has(faults::KERNEL)),
+        ("fuzz", args.filter.is_empty()),
+    ];
+    let others = others.into_iter().filter_map(|(name, is_wanted)| is_wanted.then_some(name)).collect();
+    stages.extend(in_parallel(others, |name| match name {
+        "service" => run.service(),
+        "proof" => run.proof(),
+        "faults" => run.faults(),
+        _ => counted("fuzz", || fuzz::short(&run.object)),
+    })?);
     if args.filter.is_empty() {
-        stages.push(counted("fuzz", || fuzz::short(&run.object)));
         stages.push(counted("simulate", || simulate::short(&run.object)));
     }
     if !rows.is_empty() {
