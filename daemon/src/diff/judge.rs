@@ -20,6 +20,9 @@ use crate::{export, intake::Counts};
 const CHANCE: f64 = 0.01;
 /// Blocks in which a mean must have a value.
 const LEAST: usize = 10;
+/// Below this share of one processor, in both recordings, time is nobody's concern: where a few microseconds a second went depends on
+/// what was in the caches.
+const SHARE: f64 = 1e-4;
 /// Commands that are compared one by one: the most active of both.
 const COMMS: usize = 20;
 /// All commands together.
@@ -49,6 +52,10 @@ impl Difference {
     #[must_use]
     pub fn change(&self) -> f64 {
         change(self.before, self.after)
+    }
+
+    fn matters(&self) -> bool {
+        !matches!(self.unit, Unit::Share) || self.before.max(self.after) >= SHARE
     }
 }
 
@@ -102,7 +109,7 @@ pub fn compare(before: &Blocks, after: &Blocks, least: f64) -> Compared {
     }
     let figures = all.len();
     correct(&mut all);
-    all.retain(|told| told.chance < CHANCE && told.change().abs() > least.max(told.noise));
+    all.retain(|told| told.chance < CHANCE && told.change().abs() > least.max(told.noise) && told.matters());
     all.sort_by(|a, b| size(b).total_cmp(&size(a)));
     Compared { differences: all, figures, rare }
 }

@@ -96,7 +96,7 @@ fn a_kernel_without_btf_is_told_apart() {
 #[test]
 fn pages_are_served() {
     let daemon = Daemon::start(&[]);
-    assert!(daemon.get("/", "").unwrap().contains("/metrics"));
+    assert!(daemon.get("/", "").unwrap().contains("<a href=\"metrics\">"));
     assert_eq!(daemon.get("/-/healthy", "").unwrap(), "healthy\n");
     assert_eq!(daemon.get("/-/ready", "").unwrap(), "ready\n");
     assert!(matches!(daemon.get("/nowhere", ""), Err(ureq::Error::StatusCode(404))));
