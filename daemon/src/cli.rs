@@ -146,7 +146,7 @@ pub struct ReplayArgs {
     /// Recording, by mmscope record or mmscope run --record
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Configuration file by which alerts are judged, instead of the defaults: other bounds may be tried
+    /// Configuration file by which alerts are judged, instead of what they were judged by when it was recorded
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
     /// After the alerts, print the metrics as they are at the end; alerts are comments then
@@ -187,7 +187,7 @@ pub struct ReportArgs {
     /// Write a page for a browser to this file, all in one, instead of text to standard output; one that is there is overwritten
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Configuration file by which alerts are judged, instead of the defaults
+    /// Configuration file by which alerts are judged, instead of what they were judged by when it was recorded
     #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<PathBuf>,
 }

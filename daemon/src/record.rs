@@ -185,6 +185,7 @@ pub(crate) fn header(config: &Config, host: &Host, tables: &[TableSize]) -> Head
         host: host.clone(),
         tick: config.tick,
         record: config.record.clone(),
+        anomaly: Some(config.anomaly.clone()),
         tables: tables.to_vec(),
     }
 }

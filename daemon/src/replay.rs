@@ -134,23 +134,30 @@ impl<R: std::io::Read> Player<R> {
     }
 }
 
+/// By what alerts are judged: a file, else what they were judged by when it was recorded, else the defaults.
+pub(crate) fn judging(config_file: Option<&Path>, header: &Header) -> Result<Config, Failure> {
+    match config_file {
+        Some(path) => Config::read(path),
+        None => Ok(Config { anomaly: header.anomaly.clone().unwrap_or_default(), ..Config::default() }),
+    }
+}
+
 /// Plays a recording.
 ///
 /// # Errors
 ///
 /// When nothing of it can be read, or it cannot be served.
 pub async fn replay(args: &ReplayArgs) -> Result<ExitCode, Failure> {
-    let config = match &args.config_file {
-        Some(path) => Config::read(path)?,
-        None => Config::default(),
-    };
     // Names come after the ticks that need them, so they are read first.
     let names = if args.evidence { names(open(&args.file, Some("names"))?) } else { Names::new() };
     // Alerts on the same terminal would be written into a bar.
     let has_bar = args.speed.is_none() && !std::io::stdout().is_terminal();
-    let player = Player::new(open(&args.file, has_bar.then_some("ticks"))?, &config, names, args.evidence).map_err(
-        |message| Failure::Config { path: args.config_file.clone().unwrap_or_else(|| args.file.clone()), message },
-    )?;
+    let reader = open(&args.file, has_bar.then_some("ticks"))?;
+    let config = judging(args.config_file.as_deref(), reader.header())?;
+    let player = Player::new(reader, &config, names, args.evidence).map_err(|message| Failure::Config {
+        path: args.config_file.clone().unwrap_or_else(|| args.file.clone()),
+        message,
+    })?;
     let Header { build, started, host, .. } = player.header();
     eprintln!(
         "mmscope: recorded by mmscope {build} on kernel {} from {} on",

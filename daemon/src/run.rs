@@ -355,6 +355,7 @@ impl Looker {
             self.told_by = (told.0.clone(), told.1);
         }
         self.scope.reconfigure(config);
+        self.flight.reconfigure(config);
         if *self.pace.borrow() != config.tick {
             self.pace.send_replace(config.tick);
             self.manager.set_tick(config.tick);

@@ -36,6 +36,26 @@ macro_rules! bounds {
                 vec![$((stringify!($key), self.$key.shown()),)*]
             }
 
+            /// From what [`Self::shown`] gave, perhaps to another build: keys that are not known are passed over, those that are
+            /// missing have their defaults.
+            ///
+            /// # Errors
+            ///
+            /// When the value of a known key is none; the message names the key.
+            pub fn from_shown(disabled: Vec<Class>, shown: &[(String, String)]) -> Result<Self, String> {
+                let mut bounds = Self { disabled, ..Self::default() };
+                for (key, value) in shown {
+                    match key.as_str() {
+                        $(stringify!($key) => {
+                            let value = Shown::read(value);
+                            bounds.$key = value.map_err(|message| format!("anomaly.{key}: {message}"))?;
+                        })*
+                        _ => {}
+                    }
+                }
+                Ok(bounds)
+            }
+
             fn check_bounds(&self) -> Result<(), String> {
                 $(within(concat!("anomaly.", stringify!($key)), &self.$key, &$least, &$most)?;)*
                 Ok(())

@@ -3,19 +3,30 @@
 use std::time::Duration;
 
 /// A value that can be shown as the configuration file has it.
-pub(super) trait Shown: PartialOrd {
+pub(super) trait Shown: PartialOrd + Sized {
     fn shown(&self) -> String;
+
+    /// From what was shown; the message quotes what is no such value.
+    fn read(shown: &str) -> Result<Self, String>;
 }
 
 impl Shown for Duration {
     fn shown(&self) -> String {
         humantime::format_duration(*self).to_string()
     }
+
+    fn read(shown: &str) -> Result<Self, String> {
+        humantime::parse_duration(shown).map_err(|error| format!("{shown:?} is no duration: {error}"))
+    }
 }
 
 impl Shown for u64 {
     fn shown(&self) -> String {
         self.to_string()
+    }
+
+    fn read(shown: &str) -> Result<Self, String> {
+        shown.parse().map_err(|error| format!("{shown:?} is no number: {error}"))
     }
 }
 

@@ -100,6 +100,14 @@ impl Flight {
         recorder.write();
     }
 
+    /// From now on files say that alerts are judged by this configuration.
+    pub fn reconfigure(&mut self, config: &Config) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.header.tick = config.tick;
+            recorder.header.anomaly = Some(config.anomaly.clone());
+        }
+    }
+
     /// Returns when a file that is being written is whole.
     pub async fn end(&mut self) {
         if let Some(writing) = self.recorder.as_mut().and_then(|recorder| recorder.writing.take()) {

@@ -13,7 +13,7 @@
 //! Numbers are little-endian. Each frame can be read without those before it.
 
 /// Raised when a reader of the version before would misread what is written, or pass over a part of it. All before it are read.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A byte that is no text, a name, and ends of line: a copy through a text mode is found out.
 const MAGIC: [u8; 8] = *b"\x89MMREC\r\n";

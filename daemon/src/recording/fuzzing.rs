@@ -13,7 +13,7 @@ use super::{
     wire,
 };
 use crate::{
-    anomaly::Host,
+    anomaly::{Class, Host},
     config::{self, Config},
     export,
     intake::TableSize,
@@ -79,6 +79,11 @@ pub(crate) fn header() -> Header {
         },
         tick: Duration::from_secs(1),
         record: config::Record { hold: Duration::from_millis(7), ..config::Record::default() },
+        anomaly: Some(config::Anomaly {
+            disabled: vec![Class::LockConvoy],
+            uffd_stuck_age: Duration::from_millis(1_500),
+            ..config::Anomaly::default()
+        }),
         tables: [("mm_slots", 16_384), ("other", 12)]
             .map(|(name, capacity)| TableSize { name, capacity, bytes: capacity * 8 })
             .to_vec(),
@@ -162,7 +167,7 @@ fn again(header: &Header, frames: &[Frame]) {
 
 /// What was read can be judged and told.
 fn replayed(header: &Header, frames: Vec<Frame>) {
-    let config = Config::default();
+    let config = Config { anomaly: header.anomaly.clone().unwrap_or_default(), ..Config::default() };
     if config.anomaly.check(&header.record).is_err() {
         return;
     }

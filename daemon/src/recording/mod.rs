@@ -42,6 +42,8 @@ pub struct Header {
     pub tick: Duration,
     /// From which duration on single events were recorded.
     pub record: config::Record,
+    /// What alerts were judged by, or would have been; none where it was not recorded (before format version 3).
+    pub anomaly: Option<config::Anomaly>,
     /// What the tables of the kernel side take.
     pub tables: Vec<TableSize>,
 }

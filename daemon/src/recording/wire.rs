@@ -15,7 +15,7 @@ use super::{
     hooks::{WireGoverned, WireHook, governed, hook, wire_governed, wire_hook},
 };
 use crate::{
-    anomaly::{self, MmLook},
+    anomaly::{self, Class, MmLook},
     config,
     identity::Subject,
     intake::{ProgramFigures, TableFigures, TableSize, table_name},
@@ -49,6 +49,12 @@ struct WireHeader {
     node: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeline: Option<String>,
+    /// From version 3 on: keys of the table `[anomaly]` with their values, as a configuration file has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bounds: Vec<(String, String)>,
+    /// Classes that were not judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    disabled: Vec<String>,
 }
 
 /// What ticks refer to by places in the header.
@@ -153,6 +159,18 @@ pub(super) fn header(header: &Header) -> Result<Vec<u8>, String> {
         started_ns: since_epoch(header.started),
         node: header.node.clone(),
         timeline: header.timeline.clone(),
+        bounds: header
+            .anomaly
+            .iter()
+            .flat_map(config::Anomaly::shown)
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+        disabled: header
+            .anomaly
+            .iter()
+            .flat_map(|anomaly| &anomaly.disabled)
+            .map(|class| class.name().to_owned())
+            .collect(),
         release: header.host.release.clone(),
         version: header.host.version.clone(),
         has_anon_exclusive: header.host.has_anon_exclusive,
@@ -198,11 +216,21 @@ pub(super) fn read_header(bytes: &[u8]) -> Result<(Header, Terms), String> {
             wait: Duration::from_nanos(wire.wait_ns),
             fault: Duration::from_nanos(wire.fault_ns),
         },
+        anomaly: bounds(&wire.bounds, &wire.disabled)?,
         tables: tables.iter().copied().flatten().collect(),
     };
     let names = wire.hooks.into_iter().map(|(name, _, _)| name).collect();
     let terms = Terms { hooks: header.host.hooks.clone(), names, tables };
     Ok((header, terms))
+}
+
+/// What alerts were judged by. A class that this build does not have cannot be judged by it either.
+fn bounds(bounds: &[(String, String)], disabled: &[String]) -> Result<Option<config::Anomaly>, String> {
+    if bounds.is_empty() {
+        return Ok(None);
+    }
+    let class = |name: &String| Class::all().find(|class| class.name() == name);
+    config::Anomaly::from_shown(disabled.iter().filter_map(class).collect(), bounds).map(Some)
 }
 
 /// Places of subjects, as they are met.

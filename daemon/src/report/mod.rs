@@ -25,7 +25,7 @@ pub(crate) use tables::series_names;
 pub use tables::{Table, tables};
 pub use text::text;
 
-use crate::{cli::ReportArgs, config::Config, failure::Failure, recording::Finish, replay};
+use crate::{cli::ReportArgs, failure::Failure, recording::Finish, replay};
 
 /// Exit code of a recording that is cut or damaged.
 const NOT_WHOLE: u8 = 1;
@@ -49,10 +49,11 @@ pub fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
 }
 
 fn read(path: &Path, config_file: Option<&Path>) -> Result<Digest, Failure> {
-    let config = config_file.map(Config::read).transpose()?.unwrap_or_default();
     // Names come after the ticks that need them, so they are read first.
     let names = replay::names(replay::open(path, Some("names"))?);
-    Digest::read(replay::open(path, Some("ticks"))?, &config, names)
+    let reader = replay::open(path, Some("ticks"))?;
+    let config = replay::judging(config_file, reader.header())?;
+    Digest::read(reader, &config, names)
         .map_err(|message| Failure::Config { path: config_file.unwrap_or(path).to_owned(), message })
 }
 

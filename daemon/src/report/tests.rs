@@ -3,7 +3,10 @@
 use std::{fs, path::PathBuf};
 
 use super::{html::page, plots::LINES, *};
-use crate::recording::Reader;
+use crate::{
+    config::Config,
+    recording::{End, Frame, Header, Reader, Writer},
+};
 
 fn recordings() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
@@ -14,6 +17,34 @@ fn hazards() -> Digest {
     let bytes = fs::read(recordings().join("hazards.mmrec")).unwrap();
     let names = replay::names(Reader::new(&bytes[..]).unwrap());
     Digest::read(Reader::new(&bytes[..]).unwrap(), &config, names).unwrap()
+}
+
+/// A copy that was recorded under these bounds.
+fn recorded_under(bytes: &[u8], bounds: &Config) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut reader = Reader::new(bytes).unwrap();
+    let header = Header { anomaly: Some(bounds.anomaly.clone()), ..reader.header().clone() };
+    let mut writer = Writer::new(file.reopen().unwrap(), u64::MAX, &header).unwrap();
+    for frame in reader.by_ref() {
+        let is_room = match frame {
+            Frame::Sight(sight) => writer.sight(&sight),
+            Frame::Names(names) => writer.names(&names),
+        };
+        assert!(is_room.unwrap());
+    }
+    let Some(Finish::Ended(End { reason, .. })) = reader.finish() else { panic!("{:?}", reader.finish()) };
+    writer.end(*reason).unwrap();
+    file
+}
+
+#[test]
+fn alerts_are_judged_by_the_bounds_at_the_time() {
+    let (path, bounds) = (recordings().join("hazards.mmrec"), recordings().join("hazards.toml"));
+    let told = |path: &Path, bounds: Option<&Path>| text(&read(path, bounds).unwrap(), "hazards.mmrec");
+    let by_file = told(&path, Some(&bounds));
+    let copy = recorded_under(&fs::read(&path).unwrap(), &Config::read(&bounds).unwrap());
+    assert_eq!(told(copy.path(), None), by_file);
+    assert_ne!(told(&path, None), by_file, "the defaults are others");
 }
 
 #[test]

@@ -24,8 +24,18 @@ const SCRIPTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("prerm", &["deb-systemd-invoke stop mmscope.service", r#""$1" = remove"#]),
-    ("postrm", &["deb-systemd-helper purge mmscope.service"]),
+    ("postrm", &["deb-systemd-helper purge mmscope.service", "rm -rf /var/lib/mmscope"]),
 ];
+
+/// What the service itself wrote goes with a purge: the files of its flight recorder.
+const POSTRM: &str = "\
+#!/bin/sh
+set -e
+if [ \"$1\" = purge ]; then
+    rm -rf /var/lib/mmscope
+fi
+#DEBHELPER#
+";
 
 /// What it must not do: the socket is its administrator's to enable.
 const NEVER: &[&str] = &["deb-systemd-invoke $_dh_action mmscope-web.socket", "invoke start mmscope-web.socket"];
@@ -39,6 +49,7 @@ pub(super) fn make(stage: &Stage, version: &str) -> Result<PathBuf> {
     stage.write("lib.rs", "")?;
     let manifest = stage.write("Cargo.toml", &manifest())?;
     std::fs::create_dir_all(stage.folder.join("scripts"))?;
+    stage.write("scripts/postrm", POSTRM)?;
     let mut cargo_deb = Command::new(CARGO_DEB.get()?);
     sh::clean_cargo_env(&mut cargo_deb);
     cargo_deb
