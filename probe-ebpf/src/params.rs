@@ -45,9 +45,23 @@ static TIMELINE_TGIDS: [u32; CHOSEN] = [0; CHOSEN];
 #[unsafe(no_mangle)]
 static TIMELINE_COMMS: [[u64; 2]; CHOSEN] = [[0; 2]; CHOSEN];
 
+/// Bytes of eight before the first zero; the others are zero. Kernels before 5.17 leave what a longer name was behind a shorter one.
+#[inline(always)]
+fn before_zero(bytes: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The lowest bit that is set is the highest of the first byte that is zero (Bit Twiddling Hacks: "Determine if a word has a
+    // zero byte"); bytes above it may be told wrongly.
+    let zeros = bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
+    if zeros == 0 { bytes } else { bytes & ((zeros & zeros.wrapping_neg()) >> 7).wrapping_sub(1) }
+}
+
 /// Whether a process is one of those whose every event is sent.
 #[inline(always)]
 pub(crate) fn is_named(tgid: u32, comm_halves: [u64; 2]) -> bool {
+    let low = before_zero(comm_halves[0]);
+    // A name that ends in its first half has no second.
+    let high = if low >> 56 == 0 { 0 } else { before_zero(comm_halves[1]) };
+    let comm_halves = [low, high];
     let mut n = 0;
     while n < CHOSEN {
         let comm = [crate::maps::volatile(&TIMELINE_COMMS[n][0]), crate::maps::volatile(&TIMELINE_COMMS[n][1])];
