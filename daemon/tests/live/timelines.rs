@@ -33,8 +33,12 @@ fn an_alert_leaves_a_recording_whose_report_names_subject_hazard_and_stacks() {
     let stuck = Load::named("stuck");
     stuck.run(&["uffd-missing", "--faults", "1", "--delay-us", "4000000"]);
     let (text, page) = report(&flight(folder.path(), "uffd_stuck"));
-    let parts =
-        ["critical: uffd_stuck of stuck", "mitigated: stale_write_overlap of met", "do_wp_page+", "userfaultfd_ioctl+"];
+    let parts = [
+        "critical: uffd_stuck of stuck",
+        "mitigated: stale_write_overlap of met",
+        "handle_mm_fault+",
+        "userfaultfd_ioctl+",
+    ];
     for part in parts {
         assert!(text.contains(part), "{part} in {text}");
     }
