@@ -94,7 +94,7 @@ impl Observer {
             Books::SettleHazards => self.intake.settle_hazards(),
             Books::SettleWaits => self.intake.settle_waits(),
             Books::Forget => self.intake.forget(),
-            Books::Attaching => self.intake.attaching(),
+            Books::Changing => self.intake.changing(),
             // Without a clock all that ends without a beginning stays older than the probes.
             Books::Attached(programs) => {
                 self.intake.programs(programs);

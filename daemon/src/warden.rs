@@ -34,9 +34,9 @@ pub enum Books {
     SettleWaits,
     /// Everything was.
     Forget,
-    /// Programs are about to be attached.
-    Attaching,
-    /// They are: file descriptors of each hook's programs.
+    /// Programs are about to be attached, or given up.
+    Changing,
+    /// Those that are to be attached are: file descriptors of each hook's programs.
     Attached(BTreeMap<&'static str, Vec<RawFd>>),
 }
 
@@ -330,6 +330,8 @@ impl Work {
         let last = self.level;
         self.count_time();
         self.control(level);
+        // What begins from now on may end before the program that sees ends is given up: it is none that was missed.
+        self.ask(Books::Changing);
         // Beginnings first: what has begun may still be seen to end.
         for hook in HOOKS.iter().rev().filter(|hook| !level.keeps(hook.name)) {
             self.loaded.give_up(hook.name);
@@ -344,6 +346,7 @@ impl Work {
             if last < Level::Waits && level >= Level::Waits {
                 self.ask(Books::SettleWaits);
             }
+            self.ask(Books::Attached(self.loaded.programs()));
         }
         self.level = level;
         self.tell(Some(why));
@@ -351,7 +354,7 @@ impl Work {
 
     fn restore(&mut self) {
         self.count_time();
-        self.ask(Books::Attaching);
+        self.ask(Books::Changing);
         self.control(Level::Full);
         for (hook, state) in HOOKS.iter().zip(&mut self.hooks) {
             if matches!(state, HookState::Attached(_))

@@ -27,7 +27,7 @@ reasons! {
     HOLD_OVERWRITTEN = "hold_overwritten";
     /// A third mmap_lock held at once by one task.
     HOLD_OVERFLOW = "hold_overflow";
-    /// A release of a lock that was taken before the probes were attached.
+    /// A release of a lock that was taken before the probes were attached, or while the governor gave them up.
     HOLD_OLDER_THAN_ATTACH = "hold_older_than_attach";
     /// A release of the task's own mmap_lock whose acquisition was not seen.
     RELEASE_WITHOUT_HOLD = "release_without_hold";
@@ -35,7 +35,7 @@ reasons! {
     RELEASE_BY_OTHER_TASK = "release_by_other_task";
     /// A wait that began while another one was open: its end was not seen.
     WAIT_OVERWRITTEN = "wait_overwritten";
-    /// The end of a wait that began before the probes were attached.
+    /// The end of a wait that began before the probes were attached, or while the governor gave them up.
     WAIT_OLDER_THAN_ATTACH = "wait_older_than_attach";
     /// The end of a wait whose beginning was not seen.
     WAIT_END_WITHOUT_BEGIN = "wait_end_without_begin";
@@ -43,7 +43,7 @@ reasons! {
     WINDOW_OVERWRITTEN = "window_overwritten";
     /// A third window open at once in one task.
     WINDOW_OVERFLOW = "window_overflow";
-    /// The end of a window that began before the probes were attached.
+    /// The end of a window that began before the probes were attached, or while the governor gave them up.
     WINDOW_OLDER_THAN_ATTACH = "window_older_than_attach";
     /// A window's end whose beginning was not seen.
     WINDOW_CLOSE_WITHOUT_OPEN = "window_close_without_open";
@@ -68,13 +68,13 @@ reasons! {
     RANGE_BEYOND = "range_beyond";
     /// A userfault that began while another one was open: its end was not seen.
     FAULT_OVERWRITTEN = "fault_overwritten";
-    /// The end of a userfault that began before the probes were attached.
+    /// The end of a userfault that began before the probes were attached, or while the governor gave them up.
     FAULT_OLDER_THAN_ATTACH = "fault_older_than_attach";
     /// A userfault's end whose beginning was not seen.
     FAULT_END_WITHOUT_BEGIN = "fault_end_without_begin";
     /// An ioctl that began while another one was open: its end was not seen.
     IOCTL_OVERWRITTEN = "ioctl_overwritten";
-    /// The end of an ioctl that began before the probes were attached.
+    /// The end of an ioctl that began before the probes were attached, or while the governor gave them up.
     IOCTL_OLDER_THAN_ATTACH = "ioctl_older_than_attach";
     /// An ioctl's end whose beginning was not seen.
     IOCTL_END_WITHOUT_BEGIN = "ioctl_end_without_begin";

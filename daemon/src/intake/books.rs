@@ -85,8 +85,8 @@ impl Intake {
         self.unmap();
     }
 
-    /// Programs are about to be attached: what ends without a beginning may be older than that.
-    pub fn attaching(&mut self) {
+    /// Programs are about to be attached or given up: what ends without a beginning may be older than they are, or younger.
+    pub fn changing(&mut self) {
         self.attached_ns.write(0, &0);
     }
 

@@ -75,6 +75,27 @@ fn over_the_budget_less_is_measured_and_after_it_everything() {
     is_exact(&daemon, "budget-after");
 }
 
+/// Ends whose beginnings should have been seen.
+fn orphans(scrape: &Scrape) -> f64 {
+    let reasons = scrape.labels("mmscope_lost_total", "reason");
+    let missed = reasons.iter().filter(|reason| reason.contains("_without_"));
+    missed.map(|reason| scrape.sum("mmscope_lost_total", &[("reason", reason)])).sum()
+}
+
+#[test]
+fn what_begins_while_hooks_are_given_up_is_not_missed() {
+    let folder = open_folder();
+    let file = folder.path().join("stop");
+    let daemon = Daemon::start(&["--stop-file", file.to_str().unwrap(), "--overhead-budget=off"]);
+    let load = Load::named("stop-busy");
+    let busy = [Endless::start(&load), Endless::start(&load)];
+    let before = daemon.settled();
+    std::fs::write(&file, "").unwrap();
+    let stopped = await_level(&daemon, |level| level == 5.0);
+    drop(busy);
+    assert_eq!(orphans(&stopped), orphans(&before), "{}", stopped.text);
+}
+
 #[test]
 fn a_stop_file_switches_everything_off_and_its_end_on() {
     let folder = open_folder();
