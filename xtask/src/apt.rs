@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::sh;
+use crate::{progress, sh};
 
 /// Whether this machine has apt and dpkg.
 pub(crate) fn available() -> bool {
@@ -80,11 +80,16 @@ pub(crate) fn unpack_packages(packages: &[String], tree: &Path) -> Result<()> {
         }
         fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     }
-    let download = || {
+    let ask = |option: &str| {
         let mut command = apt_get();
         // As ourselves: apt's own user cannot write to a cache in somebody's home.
-        command.current_dir(&folder).args(["-o", "APT::Sandbox::User=root", "download"]).args(packages);
+        command.current_dir(&folder).args(["-o", "APT::Sandbox::User=root", "download", option]).args(packages);
         sh::output(&mut command)
+    };
+    let download = || {
+        let bytes = progress::announced(&ask("--print-uris")?);
+        let _line = progress::filling("setup: downloading".to_owned(), folder.clone(), bytes);
+        ask("--quiet")
     };
     if !known(packages) {
         refresh(&packages.join(", "))?;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{apt, paths, sh};
+use crate::{apt, paths, progress, sh};
 
 /// Names the mirror on hosts that have none of Debian's in their own apt configuration.
 const MIRROR_VARIABLE: &str = "MMSCOPE_DEBIAN_MIRROR";
@@ -133,8 +133,15 @@ impl Index {
             [.., last] if packages.len() > 3 => eprintln!("debian: downloading {last} and all that it needs"),
             _ => eprintln!("debian: downloading {}", packages.join(" ")),
         }
-        let args: Vec<&str> = ["download", "--quiet"].iter().chain(packages).copied().collect();
-        sh::output(self.apt("apt-get", &args).current_dir(&folder))?;
+        let download = |option| {
+            let args: Vec<&str> = ["download", option].iter().chain(packages).copied().collect();
+            sh::output(self.apt("apt-get", &args).current_dir(&folder))
+        };
+        let bytes = progress::announced(&download("--print-uris")?);
+        let line = progress::filling("debian: downloading".to_owned(), folder.clone(), bytes);
+        download("--quiet")?;
+        drop(line);
+        let _line = progress::ticking("debian: unpacking".to_owned());
         for deb in apt::debs(&folder)? {
             apt::unpack(&deb, to)?;
         }

@@ -30,6 +30,7 @@ mod modules;
 mod package;
 mod page;
 mod paths;
+mod progress;
 mod prometheus;
 mod proof;
 mod qemu;

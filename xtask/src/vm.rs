@@ -20,7 +20,7 @@ use crate::console::Console;
 use crate::initramfs::{self, Contents, GUEST_ADDRESS, GuestFile};
 use crate::kernels::{self, Kernel};
 use crate::setup::{self, GuestTools, Wants};
-use crate::{dist, modules, paths, root, sh, userland};
+use crate::{dist, modules, paths, progress, root, sh, userland};
 
 /// Exit code when the kernel complained, whatever the command's own code was.
 const EXIT_SPLAT: u8 = 70;
@@ -342,6 +342,8 @@ impl Guest {
         let mut qemu = self.qemu(tools, &folder, &initrd)?;
         let mut console = Console::open(&console_file)?;
         let output = forward_output(&mut qemu, self.label.clone(), self.quiet)?;
+        // Other guests say themselves how far they are.
+        let _line = self.quiet.then(|| progress::ticking(format!("vm: {}", self.kernel.release)));
         let end = wait(&mut qemu, &mut console, started + self.timeout)?;
         let output = output.recv().unwrap_or_default();
         console.poll()?;
