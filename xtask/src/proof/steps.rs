@@ -85,6 +85,17 @@ until_over detached
 rm /run/mmscope.stop
 ";
 
+const REFUSED: &str = "
+stop
+cp /config.toml /run/reload.toml
+start /run/reload.toml
+echo 'tik = 1' >>/run/reload.toml
+kill -HUP $mmscope
+until_over refused
+stop
+start /config.toml
+";
+
 const SHED: &str = "
 stop
 start /config.toml --shed=waits
@@ -127,6 +138,7 @@ pub(super) fn of(short: bool) -> Vec<Step> {
         Step::of_loads("fourth", loads::FOURTH),
         of_shell(outage::NAME, outage::SCRIPT, false, &[]),
         of_shell("detached", DETACHED, false, &[("MmscopeDetached", "`/run/mmscope.stop`")]),
+        of_shell("refused", REFUSED, false, &[("MmscopeConfigRefused", "SIGHUP, and a key that there is not")]),
         of_shell("shed", SHED, false, &[("MmscopeOverBudget", "`mmscope run --shed=waits`")]),
         of_shell(
             "restarts",

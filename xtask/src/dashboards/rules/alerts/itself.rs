@@ -99,6 +99,15 @@ pub(crate) const ITSELF: &[Alert] = &[
                       $labels.job $labels.instance $labels.sink | query }} {{ .Labels.reason }} {{ .Value | humanize }};{{ end }}",
     },
     Alert {
+        name: "MmscopeConfigRefused",
+        severity: Severity::Warning,
+        when: When::Query("mmscope_config_last_reload_successful == 0", bounds::LATELY),
+        pending: minutes(5),
+        summary: "mmscope has refused its configuration file",
+        description: "The file as it is now is not what mmscope goes by: what was in force before stays, and the next start will \
+                      fail. Its log names file, line and key.",
+    },
+    Alert {
         name: "MmscopeOverBudget",
         severity: Severity::Warning,
         when: When::Query("mmscope_governor_level > 0 < @detached@", bounds::LATELY),
