@@ -1,10 +1,9 @@
 // Which charts the page has, and their data. One object for each element that wants one, gone with it.
 
+import { ask } from "./ask";
 import { type Column, HeatData } from "./data";
 import { Heatmap } from "./heatmap";
 import { Minutes, type Minute } from "./minutes";
-
-const PATIENCE_MS = 10_000;
 
 interface Host {
     run: number | null;
@@ -86,8 +85,8 @@ export class Charts {
 
 /** Data of the server's; undefined for the status that may be. */
 async function get<T>(path: string, absent?: number): Promise<T> {
-    const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+    const answer = await ask(path);
     if (answer.status === absent) return undefined as T;
     if (!answer.ok) throw new Error(answer.statusText);
-    return (await answer.json()) as T;
+    return JSON.parse(answer.text) as T;
 }

@@ -1,12 +1,11 @@
 // Fetches the page again and again and changes what differs, so that focus, selection and what is unfolded stay.
 
 import { Idiomorph } from "idiomorph";
+import { ask } from "./ask";
 import type { Charts } from "./charts";
 
 /** Between the end of a refresh and the next one. */
 const PAUSE_MS = 2_000;
-/** A server that takes longer has not answered. */
-const PATIENCE_MS = 10_000;
 
 const MORPH = {
     morphStyle: "outerHTML",
@@ -79,10 +78,10 @@ export class Refresher {
     }
 
     private async fetchPage(): Promise<void> {
-        const answer = await fetch(location.href, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
+        const answer = await ask(location.href);
         // A subject that is gone has a page too, which says so.
         if (!answer.ok && answer.status !== 404) throw new Error(answer.statusText);
-        const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const next = new DOMParser().parseFromString(answer.text, "text/html");
         for (const id of ["host", "main"]) {
             const [old, fresh] = [document.getElementById(id), next.getElementById(id)];
             if (!old || !fresh) throw new Error(`no ${id} in the answer`);
