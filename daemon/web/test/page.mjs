@@ -97,21 +97,22 @@ const tests = {
             check(colours > 3, `${name} has ${colours} colours`);
         }
         const heat = page.locator("#heat-windows");
-        await heat.focus();
-        await page.keyboard.press("ArrowLeft");
-        const told = await heat.locator(".tip").textContent();
-        check(/^\d\d:\d\d:\d\d to \d\d:\d\d:\d\d: [1-9]\d* of .+ to /.test(told), told);
-        // What has just begun to watch may have one column yet.
-        const next = async () => {
+        const cell = async () => {
             await page.keyboard.press("ArrowLeft");
             return heat.locator(".tip").textContent();
         };
-        let other = await next();
-        for (let tries = 0; other === told && tries < 20; tries += 1) {
+        const cells = async () => {
+            await heat.focus();
+            return [await cell(), await cell()];
+        };
+        let [told, next] = await cells();
+        check(/^\d\d:\d\d:\d\d to \d\d:\d\d:\d\d: [1-9]\d* of .+ to /.test(told), told);
+        // What has just begun to watch may have one column yet.
+        for (let tries = 0; next === told && tries < 20; tries += 1) {
             await refresh(page);
-            other = await next();
+            [told, next] = await cells();
         }
-        check(other !== told, "the next cell is another one");
+        check(next !== told, "the next cell is another one");
         await page.keyboard.press("Escape");
         check((await heat.locator(".tip").textContent()).startsWith("Point"), "the cursor is gone");
         const box = await heat.locator(".u-over").boundingBox();
