@@ -1,8 +1,8 @@
 //! The last 15 minutes, as the page shows them: what was added tick by tick, coarsely, and bounded. Pure: the times come with
 //! what was seen.
 //!
-//! It takes about 300 KiB when it is full: 182 columns of four histograms and the hazards by class (90 KiB), 16 minutes of four
-//! sums for each of 256 subjects (160 KiB), 16 minutes of the blame matrix (27 KiB), 32 transitions.
+//! It takes about 340 KiB when it is full: 182 columns of four histograms and the hazards by class (90 KiB), 16 minutes of five
+//! sums for each of 256 subjects (200 KiB), 16 minutes of the blame matrix (27 KiB), 32 transitions.
 
 mod columns;
 mod minutes;
@@ -94,6 +94,8 @@ pub enum Measure {
     Wait,
     /// Forced flushes.
     Forced,
+    /// Time that threads waited for a userfaultfd handler.
+    Userfaults,
 }
 
 /// By [`Measure`]: nanoseconds, and for forced flushes a number.
@@ -101,12 +103,12 @@ pub type Measures = [u64; Measure::ALL.len()];
 
 impl Measure {
     /// All, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Windows, Self::Hold, Self::Wait, Self::Forced];
+    pub const ALL: [Self; 5] = [Self::Windows, Self::Hold, Self::Wait, Self::Forced, Self::Userfaults];
 
     /// Its name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
-        ["windows", "hold", "wait", "forced"][self as usize]
+        ["windows", "hold", "wait", "forced", "userfaults"][self as usize]
     }
 
     /// The metric family that has the same sums.
@@ -117,6 +119,7 @@ impl Measure {
             Self::Hold => Heat::Holds.family(),
             Self::Wait => Heat::Waits.family(),
             Self::Forced => "mmscope_forced_flushes_total",
+            Self::Userfaults => Heat::Userfaults.family(),
         }
     }
 
@@ -128,7 +131,7 @@ impl Measure {
             let known = (first..first + series).filter_map(|series| counts.known_histogram(series));
             known.map(|histogram| histogram.sum_ns).sum()
         };
-        [sum(Heat::Windows), sum(Heat::Holds), sum(Heat::Waits), counts.forced.iter().sum()]
+        [sum(Heat::Windows), sum(Heat::Holds), sum(Heat::Waits), counts.forced.iter().sum(), sum(Heat::Userfaults)]
     }
 }
 

@@ -100,8 +100,8 @@ fn subjects_and_the_blame_matrix_are_summed_over_fifteen_minutes() {
         ticks.tick(minute * 60_000, vec![held("a", 100), held("a", 100)]);
     }
     let told: Vec<_> = ticks.history.subjects().map(|(subject, sums)| (&*subject.comm, sums)).collect();
-    assert_eq!(told, [("a", [0, 3_000, 0, 30])]);
-    assert_eq!(ticks.history.minutes(&subject("a")).unwrap()[14], [0, 200, 0, 2]);
+    assert_eq!(told, [("a", [0, 3_000, 0, 30, 0])]);
+    assert_eq!(ticks.history.minutes(&subject("a")).unwrap()[14], [0, 200, 0, 2, 0]);
     assert_eq!(ticks.history.blocked()[1], 150);
     assert_eq!(ticks.history.minutes(&subject("nobody")), None);
 }

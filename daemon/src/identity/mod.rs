@@ -23,7 +23,7 @@ use cgroup::Hierarchies;
 use containers::Containers;
 
 /// Whom a figure is told about.
-#[derive(Clone, Debug, serde::Serialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
     /// Command name, printable.
     pub comm: String,

@@ -44,8 +44,8 @@ use figures::Counters;
 use guard::Guard;
 use server::Server;
 
-pub(crate) use page::TAKEN;
 pub use page::{Origin, Replay};
+pub(crate) use page::{TAKEN, address_of, overview_of, subject_of};
 
 /// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
 pub type SharedSnapshot = std::sync::Arc<arc_swap::ArcSwap<Snapshot>>;

@@ -68,7 +68,7 @@ const tests = {
         for (const period of ["15m", "start"]) {
             await page.locator(`#period-${period}`).click();
             await page.locator(`#period-${period}[aria-current]`).waitFor();
-            for (const [by, key] of [["hold", "hold_ns"], ["wait", "wait_ns"], ["forced", "forced_flushes"], ["windows", "windows_ns"]]) {
+            for (const [by, key] of [["hold", "hold_ns"], ["wait", "wait_ns"], ["userfaults", "userfaults_ns"], ["forced", "forced_flushes"], ["windows", "windows_ns"]]) {
                 await page.locator(`#by-${by}`).click();
                 await page.locator(`th[aria-sort=descending] #by-${by}`).waitFor();
                 equal(await page.locator("th[aria-sort]").count(), 1, "sorted columns");

@@ -26,6 +26,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 
 pub use origin::{Origin, Replay};
+pub(crate) use subjects::href as address_of;
 
 use super::Site;
 use crate::{
@@ -95,6 +96,20 @@ impl Asked {
     }
 }
 
+/// What the address of the front page's data asks for.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Wanted {
+    /// Subjects told by each measure and period.
+    top: usize,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { top: subjects::TOP }
+    }
+}
+
 #[derive(Deserialize)]
 struct Since {
     /// Uptime, milliseconds.
@@ -129,11 +144,11 @@ struct Overview {
 }
 
 impl Overview {
-    fn new(moment: &Moment<'_>) -> Self {
+    fn new(moment: &Moment<'_>, top: usize) -> Self {
         Self {
             host: Head::new(moment),
             wrong: Wrong::new(moment),
-            subjects: Subjects::new(moment),
+            subjects: Subjects::new(moment, top),
             durations: Heat::ALL.map(|heat| Durations::new(moment, heat)).into(),
             blame: Blame::new(moment),
             hooks: Hooks::new(moment),
@@ -166,6 +181,26 @@ impl Site {
     }
 }
 
+/// The data of a moment for who shows them without a server: all of the front page, with so many subjects by each measure and period.
+pub(crate) fn overview_of(snapshot: &Snapshot, history: &History, origin: &Origin, top: usize) -> serde_json::Value {
+    json(&Overview::new(&Moment { snapshot, history, origin }, top))
+}
+
+/// The same of a subject's page; none as [`About::new`] has it.
+pub(crate) fn subject_of(
+    snapshot: &Snapshot,
+    history: &History,
+    origin: &Origin,
+    subject: &Subject,
+) -> Option<serde_json::Value> {
+    About::new(&Moment { snapshot, history, origin }, subject).map(|about| json(&about))
+}
+
+/// Names and numbers alone, which make JSON.
+fn json(told: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(told).unwrap_or_default()
+}
+
 /// The pages and their data.
 pub(super) fn routes() -> Router<Site> {
     Router::new()
@@ -178,7 +213,8 @@ pub(super) fn routes() -> Router<Site> {
 }
 
 async fn front(State(site): State<Site>, Query(asked): Query<Asked>) -> Response {
-    let page = site.with_moment(|moment| layout::front(&Overview::new(moment), &asked, &site.telemetry_path));
+    let page =
+        site.with_moment(|moment| layout::front(&Overview::new(moment, subjects::TOP), &asked, &site.telemetry_path));
     html(StatusCode::OK, page)
 }
 
@@ -195,8 +231,8 @@ fn html(status: StatusCode, page: maud::Markup) -> Response {
     (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.into_string()).into_response()
 }
 
-async fn overview(State(site): State<Site>) -> Json<Overview> {
-    Json(site.with_moment(Overview::new))
+async fn overview(State(site): State<Site>, Query(Wanted { top }): Query<Wanted>) -> Json<Overview> {
+    Json(site.with_moment(|moment| Overview::new(moment, top)))
 }
 
 async fn subject_data(State(site): State<Site>, Query(whom): Query<Whom>) -> Response {

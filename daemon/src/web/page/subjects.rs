@@ -1,4 +1,4 @@
-//! The top subjects: time in windows, lock hold, lock wait, forced flushes; of the last 15 minutes or since the start.
+//! The top subjects: time in windows, lock hold, lock wait, forced flushes, userfaults; of the last 15 minutes or since the start.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use crate::{
     identity::Subject,
 };
 
-/// Subjects that are told by each measure and period.
-const TOP: usize = 15;
+/// Subjects that are told by each measure and period, where nobody asks for more.
+pub(super) const TOP: usize = 15;
 
 /// Who is at the top of any measure and period.
 #[derive(Serialize)]
@@ -41,11 +41,12 @@ pub(super) struct Sums {
     hold_ns: u64,
     wait_ns: u64,
     forced_flushes: u64,
+    userfaults_ns: u64,
 }
 
 impl From<Measures> for Sums {
-    fn from([windows_ns, hold_ns, wait_ns, forced_flushes]: Measures) -> Self {
-        Self { windows_ns, hold_ns, wait_ns, forced_flushes }
+    fn from([windows_ns, hold_ns, wait_ns, forced_flushes, userfaults_ns]: Measures) -> Self {
+        Self { windows_ns, hold_ns, wait_ns, forced_flushes, userfaults_ns }
     }
 }
 
@@ -56,6 +57,7 @@ impl Sums {
             Measure::Hold => self.hold_ns,
             Measure::Wait => self.wait_ns,
             Measure::Forced => self.forced_flushes,
+            Measure::Userfaults => self.userfaults_ns,
         }
     }
 
@@ -85,6 +87,7 @@ pub(super) fn title(measure: Measure) -> &'static str {
         Measure::Hold => "Lock held",
         Measure::Wait => "Lock waited for",
         Measure::Forced => "Forced flushes",
+        Measure::Userfaults => "Userfault time",
     }
 }
 
@@ -95,7 +98,8 @@ pub(super) fn not_measured(moment: &Moment<'_>) -> BTreeMap<&'static str, String
 }
 
 impl Subjects {
-    pub(super) fn new(moment: &Moment<'_>) -> Self {
+    /// With the first `top` of each measure and period.
+    pub(super) fn new(moment: &Moment<'_>, top: usize) -> Self {
         let Moment { snapshot, history, .. } = moment;
         let recent: BTreeMap<&Subject, Measures> = history.subjects().collect();
         let total: BTreeMap<&Subject, Measures> =
@@ -106,7 +110,7 @@ impl Subjects {
                 let mut ranked: Vec<(&Subject, u64)> =
                     sums.iter().map(|(subject, sums)| (*subject, sums[measure as usize])).collect();
                 ranked.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
-                wanted.extend(ranked.into_iter().take_while(|(_, sum)| *sum > 0).take(TOP).map(|(subject, _)| subject));
+                wanted.extend(ranked.into_iter().take_while(|(_, sum)| *sum > 0).take(top).map(|(subject, _)| subject));
             }
         }
         let mut hazards: BTreeMap<&Subject, u64> = BTreeMap::new();
@@ -224,7 +228,8 @@ pub(super) fn link(subject: &Subject) -> Markup {
     html! { a.subject href=(href(subject)) { (subject.comm) } }
 }
 
-fn href(subject: &Subject) -> String {
+/// A subject's page, and in the API its data.
+pub(crate) fn href(subject: &Subject) -> String {
     format!("subject?comm={}&cgroup={}", words::encoded(&subject.comm), words::encoded(&subject.cgroup))
 }
 

@@ -54,7 +54,8 @@ fn attached() -> Vec<HookState> {
 
 fn front_of((snapshot, history): &(Snapshot, History), asked: Asked) -> String {
     let origin = Origin::default();
-    layout::front(&Overview::new(&Moment { snapshot, history, origin: &origin }), &asked, "/metrics").into_string()
+    layout::front(&Overview::new(&Moment { snapshot, history, origin: &origin }, subjects::TOP), &asked, "/metrics")
+        .into_string()
 }
 
 #[test]
@@ -128,12 +129,18 @@ fn the_data_are_those_of_the_page() {
     let (snapshot, history) = moment("a", attached());
     let origin = Origin::default();
     let moment = Moment { snapshot: &snapshot, history: &history, origin: &origin };
-    let told = serde_json::to_value(Overview::new(&moment)).unwrap();
+    let told = serde_json::to_value(Overview::new(&moment, subjects::TOP)).unwrap();
     assert_eq!(told["wrong"]["alerts"][0]["class"], "lock_convoy");
     assert_eq!(told["wrong"]["hazards"][0]["recent"], 2);
     assert_eq!(told["subjects"]["rows"][0]["recent"]["hold_ns"], 2_000_000);
     assert_eq!(told["blame"]["total"]["blocked_ns"][0][0], 5_000_000);
     assert_eq!(told["losses"]["lost"].as_object().unwrap().len(), 1);
+    assert_eq!(told["subjects"]["rows"][0]["recent"]["userfaults_ns"], 0);
+    assert_eq!(
+        overview_of(&snapshot, &history, &origin, 0)["subjects"]["rows"],
+        serde_json::json!([]),
+        "nobody asked for"
+    );
     let columns = serde_json::to_value(Columns::new(&moment, Duration::ZERO)).unwrap();
     assert_eq!(columns["columns"][0]["holds"], serde_json::json!([13, 1]), "a bucket, and its events");
     assert_eq!(columns["columns"][0]["waits"], serde_json::json!([]));
@@ -144,7 +151,7 @@ fn the_data_are_those_of_the_page() {
     assert!(About::new(&moment, &subject("nobody")).is_none());
     let folded = Snapshot { subjects: [].into(), ..snapshot.clone() };
     let moment = Moment { snapshot: &folded, ..moment };
-    let told = serde_json::to_value(Subjects::new(&moment)).unwrap();
+    let told = serde_json::to_value(Subjects::new(&moment, subjects::TOP)).unwrap();
     assert!(told["rows"][0]["total"].is_null() && told["rows"][0]["recent"]["hold_ns"] == 2_000_000, "{told}");
     let page = About::new(&moment, &subject("a")).unwrap().html().into_string();
     assert!(page.contains("is part of") && !page.contains("Counted since the start"), "no zeros of who is in other");
