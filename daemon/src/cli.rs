@@ -7,7 +7,13 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use crate::{attach::HELPER, config::Budget, governor::Level, plan::HOOKS, web};
+use crate::{
+    attach::HELPER,
+    config::{Budget, Url},
+    governor::Level,
+    plan::HOOKS,
+    web,
+};
 
 /// Watches how Linux processes change their page tables.
 #[derive(Debug, Parser)]
@@ -23,6 +29,9 @@ pub struct Cli {
 pub enum Command {
     /// Attach the probes and serve their figures as Prometheus metrics
     Run(RunArgs),
+    /// Show in a terminal what is wrong, who is at the top and what is missing, as a running mmscope has it, or by own probes
+    #[command(after_help = TOP_HELP)]
+    Top(TopArgs),
     /// Attach the probes and write what they see to a file, for mmscope replay
     Record(RecordArgs),
     /// Play a recording: the alerts and metrics that come of it, without privileges and on any kernel
@@ -106,6 +115,54 @@ pub struct RunArgs {
     #[expect(missing_docs, reason = "the group has no help of its own")]
     pub probes: ProbeArgs,
 }
+
+/// Options of `mmscope top`.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Address of a running mmscope, run or replay; without it, the one at <http://127.0.0.1:10942>, and where none answers there, own
+    /// probes
+    #[arg(
+        long,
+        value_name = "URL",
+        value_parser = url,
+        conflicts_with_all = ["own_probes", "config_file", "object", "without", "hooks", "mmap_lock"]
+    )]
+    pub url: Option<Url>,
+    /// Time between two questions to it, such as 500ms or 10s
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    pub interval: Duration,
+    /// Certificates that are trusted, PEM, instead of the system's
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub ca_file: Option<PathBuf>,
+    /// User name, where it asks for one
+    #[arg(long, value_name = "NAME", requires_all = ["url", "password_file"])]
+    pub username: Option<String>,
+    /// Holds the password
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+    /// Attach own probes, whether or not an mmscope runs; so do the options below
+    #[arg(long)]
+    pub own_probes: bool,
+    /// Configuration file for own probes
+    #[arg(long = "config.file", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the group has no help of its own")]
+    pub probes: ProbeArgs,
+}
+
+impl TopArgs {
+    /// Whether something was said that only own probes can do.
+    #[must_use]
+    pub fn wants_own_probes(&self) -> bool {
+        let ProbeArgs { object, without, hooks, mmap_lock } = &self.probes;
+        let has_options = object.is_some() || !without.is_empty() || !hooks.is_empty() || mmap_lock.is_some();
+        self.own_probes || self.config_file.is_some() || has_options
+    }
+}
+
+const TOP_HELP: &str = "The key ? shows all keys. Colours are left out where NO_COLOR is set, block characters where the locale is not \
+    of UTF-8.";
 
 /// Options of `mmscope record`.
 #[derive(Debug, Args)]
@@ -322,6 +379,24 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+fn url(text: &str) -> Result<Url, String> {
+    // The keys are those of the configuration's receivers.
+    Url::parse(text)
+        .map_err(|error| error.replace("http.username and http.password_file", "--username and --password-file"))
+}
+
+/// Shortest and longest time between two questions.
+const INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3600)];
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (INTERVALS[0]..=INTERVALS[1]).contains(&time) {
+        Ok(time)
+    } else {
+        Err("it is not between 100ms and 1h".to_owned())
+    }
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(speed) if (0.001..=1e6).contains(&speed) => Ok(speed),
@@ -406,6 +481,29 @@ mod tests {
         let Ok(Command::Run(run)) = shed("waits") else { panic!("run") };
         assert_eq!(run.shed, Some(Level::Waits));
         assert!(shed("all").is_err() && shed("nothing").is_err() && shed("4").is_err());
+    }
+
+    #[test]
+    fn top_asks_an_address_or_attaches_own_probes() {
+        let parsed =
+            |args: &[&str]| match Cli::try_parse_from(["mmscope", "top"].iter().chain(args)).map(|cli| cli.command) {
+                Ok(Command::Top(args)) => Ok(args),
+                Ok(_) => panic!("top"),
+                Err(error) => Err(error.to_string()),
+            };
+        assert!(!parsed(&[]).unwrap().wants_own_probes());
+        assert!(parsed(&["--hook", "do_wp_page"]).unwrap().wants_own_probes());
+        assert!(parsed(&["--config.file=a", "--own-probes"]).unwrap().wants_own_probes());
+        let at = |url: &'static str| parsed(&["--url", url]);
+        assert_eq!(at("https://a:1/b").unwrap().url.unwrap().to_string(), "https://a:1/b");
+        for (url, part) in [("a:1", "http"), ("http://b@a", "--username and --password-file"), ("http://a:0", "port")] {
+            let error = at(url).unwrap_err();
+            assert!(error.contains(part), "{url}: {error}");
+        }
+        for wrong in [&["--url=http://a", "--own-probes"][..], &["--username=a"], &["--interval=1ms"], &["--ca-file=a"]]
+        {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -29,6 +29,17 @@ pub enum Failure {
         /// What is wrong, with the file.
         message: String,
     },
+    /// There is no terminal that can be drawn on.
+    #[error("{0}")]
+    Terminal(String),
+    /// No daemon of mmscope answers.
+    #[error("no mmscope answers at {url}: {message}")]
+    Daemon {
+        /// Its address.
+        url: String,
+        /// Why.
+        message: String,
+    },
     /// The kernel object does not belong to this binary.
     #[error("{origin}: {message}")]
     Object {
@@ -93,9 +104,10 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::Terminal(_) => 64,
             Self::Object { .. } | Self::Recording { .. } | Self::TooShort { .. } => 65,
             Self::Unreadable { .. } => 66,
-            Self::Listen { .. } | Self::Nothing(_) => 69,
+            Self::Listen { .. } | Self::Nothing(_) | Self::Daemon { .. } => 69,
             Self::System(_) => 71,
             Self::Uncreatable { .. } => 73,
             Self::Unwritable { .. } => 74,

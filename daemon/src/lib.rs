@@ -37,4 +37,5 @@ pub mod run;
 pub mod service;
 pub mod terminal;
 pub mod timeline;
+pub mod top;
 pub mod warden;

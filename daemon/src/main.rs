@@ -1,6 +1,6 @@
 //! mmscope: the command line, the log, and one line for what went wrong.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use mmscope::{
@@ -9,7 +9,7 @@ use mmscope::{
     cli_pages, diff, doctor,
     failure::Failure,
     privileges::{self, Part},
-    record, replay, report, run, service, timeline,
+    record, replay, report, run, service, timeline, top,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -41,6 +41,13 @@ fn main() -> ExitCode {
         Command::Replay(args) => {
             start_log(LogFormat::Logfmt, LogLevel::Warn);
             block_on(Threads::AsWeAre, replay::replay(args))
+        }
+        Command::Top(args) => {
+            // A log on the same terminal would be written over what is shown.
+            if !std::io::stderr().is_terminal() {
+                start_log(LogFormat::Logfmt, LogLevel::Warn);
+            }
+            block_on(Threads::AsWeAre, top::top(args))
         }
         Command::Report(args) => report::report(args),
         Command::Export(args) => timeline::export(args),

@@ -1,5 +1,5 @@
 //! The HTTP side from outside, without privileges: a replay that serves, asked by curl, by Prometheus and by clients that
-//! mean no good. `cargo xtask test` sets `PROMETHEUS` and `PROMTOOL`.
+//! mean no good, and shown in a terminal. `cargo xtask test` sets `PROMETHEUS` and `PROMTOOL`.
 
 #[path = "web/client.rs"]
 mod client;
@@ -7,5 +7,9 @@ mod client;
 mod limits;
 #[path = "web/prometheus.rs"]
 mod prometheus;
+#[path = "web/terminal.rs"]
+mod terminal;
 #[path = "web/tls.rs"]
 mod tls;
+#[path = "web/top.rs"]
+mod top;

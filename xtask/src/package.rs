@@ -66,6 +66,7 @@ const ENTRIES: &[Entry] = &[
     file(From::Page("mmscope-record.1"), "usr/share/man/man1/mmscope-record.1"),
     file(From::Page("mmscope-replay.1"), "usr/share/man/man1/mmscope-replay.1"),
     file(From::Page("mmscope-report.1"), "usr/share/man/man1/mmscope-report.1"),
+    file(From::Page("mmscope-top.1"), "usr/share/man/man1/mmscope-top.1"),
     file(From::Page("mmscope-export.1"), "usr/share/man/man1/mmscope-export.1"),
     file(From::Page("mmscope-diff.1"), "usr/share/man/man1/mmscope-diff.1"),
     file(From::Page("mmscope-doctor.1"), "usr/share/man/man1/mmscope-doctor.1"),
@@ -78,6 +79,7 @@ const ENTRIES: &[Entry] = &[
     file(From::Tree("docs/notify.md"), "usr/share/doc/mmscope/notify.md"),
     file(From::Tree("docs/recordings.md"), "usr/share/doc/mmscope/recordings.md"),
     file(From::Tree("docs/subjects.md"), "usr/share/doc/mmscope/subjects.md"),
+    file(From::Tree("docs/top.md"), "usr/share/doc/mmscope/top.md"),
     file(From::Tree("docs/web.md"), "usr/share/doc/mmscope/web.md"),
 ];
 

@@ -7,7 +7,7 @@ mod alertmanager;
 mod backoff;
 mod deliver;
 mod figures;
-mod http;
+pub(crate) mod http;
 mod journal;
 mod log;
 mod notice;

@@ -79,6 +79,23 @@ pub(crate) fn replace(path: &Path, text: &str) {
     fs::rename(&new, path).unwrap();
 }
 
+fn recordings() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
+}
+
+/// A replay with the files of a folder.
+fn replay(folder: &Path, address: &str) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_mmscope"))
+        .args(["replay", "--speed=1000000", &format!("--web.listen-address={address}")])
+        .arg(recordings().join("hazards.mmrec"))
+        .args([Path::new("--web.config.file"), &folder.join("web.yml")])
+        .args([Path::new("--config.file"), &folder.join("mmscope.toml")])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 /// A replay that serves.
 pub(crate) struct Server {
     child: Child,
@@ -93,23 +110,19 @@ pub(crate) struct Server {
 impl Server {
     /// With this web configuration and these lines of `[web]`. There is a certificate `server.pem`, and `ca.pem` for it.
     pub(crate) fn start(web: &str, limits: &str) -> Self {
+        Self::with("", web, limits)
+    }
+
+    /// The same, with these first lines of its configuration.
+    pub(crate) fn with(first: &str, web: &str, limits: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::new();
         authority.sign(folder.path(), "server", &["localhost", "127.0.0.1"]);
         authority.write(folder.path(), "ca.pem");
-        let recordings = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
-        let config = fs::read_to_string(recordings.join("hazards.toml")).unwrap();
+        let config = fs::read_to_string(recordings().join("hazards.toml")).unwrap();
         fs::write(folder.path().join("web.yml"), web).unwrap();
-        fs::write(folder.path().join("mmscope.toml"), format!("{config}\n[web]\n{limits}\n")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mmscope"))
-            .args(["replay", "--speed=1000000", "--web.listen-address=127.0.0.1:0"])
-            .arg(recordings.join("hazards.mmrec"))
-            .args([Path::new("--web.config.file"), &folder.path().join("web.yml")])
-            .args([Path::new("--config.file"), &folder.path().join("mmscope.toml")])
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        fs::write(folder.path().join("mmscope.toml"), format!("{first}{config}\n[web]\n{limits}\n")).unwrap();
+        let mut child = replay(folder.path(), "127.0.0.1:0");
         let (send, lines) = mpsc::channel();
         let said = Arc::<Mutex<Vec<String>>>::default();
         let (log, stderr) = (said.clone(), child.stderr.take().unwrap());
@@ -132,6 +145,17 @@ impl Server {
         let (scheme, address) = (scheme.to_owned(), address.to_owned());
         wait_for("the end; Ctrl-C leaves");
         Self { child, scheme, address, folder, authority, said }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Another one at the same address, when it has ended. Nobody reads what it says.
+    pub(crate) fn start_again(&mut self) {
+        self.child = replay(self.folder.path(), &self.address);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -180,8 +204,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
