@@ -30,6 +30,7 @@ mod modules;
 mod package;
 mod page;
 mod paths;
+mod pictures;
 mod progress;
 mod prometheus;
 mod proof;
@@ -130,6 +131,8 @@ enum Task {
     Service(service::ServiceArgs),
     /// The live page in a real browser, against replays and against a guest
     Page(page::PageArgs),
+    /// The pictures of `mmscope top` and of a report in docs/images, of a recording of the tests
+    Pictures,
     /// Let a real Prometheus scrape a fleet of hosts that are not there, and measure what each costs
     Simulate(simulate::SimulateArgs),
     /// Hold any bytes to what must hold for them: the targets of fuzz/, each for a bounded time
@@ -206,6 +209,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Proof(args) => return proof::main(&args),
         Task::Service(args) => return service::main(&args),
         Task::Page(args) => return page::main(&args),
+        Task::Pictures => return pictures::main(),
         Task::Simulate(args) => return simulate::main(&args),
         Task::Fuzz(args) => return fuzz::main(&args),
         Task::Dashboards(args) => return dashboards::main(&args),

@@ -8,7 +8,6 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result};
 use clap::Args;
 
-use self::servers::Replay;
 use crate::libtest::Counts;
 use crate::setup::{self, Wants};
 use crate::{dist, paths, sh};
@@ -19,6 +18,7 @@ mod live;
 mod servers;
 
 pub(crate) use bundle::check;
+pub(crate) use servers::Replay;
 
 /// `cargo xtask page`.
 ///
@@ -136,7 +136,7 @@ fn drive(addresses: &[(&str, String)], refreshes: &str, prefix: &str) -> Result<
 }
 
 /// This distribution's Chromium: Playwright's own comes from a host that machines of CI need not reach.
-fn chromium() -> Result<PathBuf> {
+pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(program) = sh::in_path("chromium") {
         return Ok(program);
     }

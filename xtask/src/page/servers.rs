@@ -20,14 +20,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 const SUBJECTS: &str = "series_idle = 3000\n";
 
 /// A replay.
-pub(super) struct Replay {
+pub(crate) struct Replay {
     port: u16,
     _running: Running,
 }
 
 impl Replay {
     /// Plays a recording of daemon/tests/recordings so many times as fast as it was; comes back when it serves.
-    pub(super) fn start(mmscope: &Path, recording: &str, config: Option<&str>, speed: &str) -> Result<Self> {
+    pub(crate) fn start(mmscope: &Path, recording: &str, config: Option<&str>, speed: &str) -> Result<Self> {
         let folder = paths::root().join("daemon/tests/recordings");
         let port = free_port()?;
         let mut command = sh::dying_with_us(mmscope);
@@ -52,12 +52,12 @@ impl Replay {
         Ok(replay)
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }
 
     /// Waits until all of it was played.
-    pub(super) fn wait_for_end(&self) -> Result<()> {
+    pub(crate) fn wait_for_end(&self) -> Result<()> {
         self.wait(|head| head["replay"]["has_ended"] == Value::Bool(true))
     }
 
