@@ -39,6 +39,9 @@ const MOST_SUBJECTS: usize = 500;
 /// Where `mmscope run` serves if nothing else is said.
 const DEFAULT_URL: &str = "http://127.0.0.1:10942";
 
+/// How the client's errors begin where nobody listens.
+const NOBODY: &str = "connect: ";
+
 /// Where figures come from.
 struct Source {
     name: String,
@@ -86,7 +89,8 @@ async fn source(args: &TopArgs) -> Result<Source, Failure> {
             let task = tokio::spawn(daemon.watch(args.interval, wants, told));
             Ok(Source { name: url.to_string(), updates, wanted, task, warden: None })
         }
-        Err(message) if args.url.is_some() => Err(failed(message)),
+        // Somebody is there, who wants a password or speaks TLS.
+        Err(message) if args.url.is_some() || !message.starts_with(NOBODY) => Err(failed(message)),
         Err(message) => own_probes(args).map_err(|failure| match failure {
             Failure::Privileges(own) => failed(format!("{message}; and for own probes: {own}")),
             other => other,
