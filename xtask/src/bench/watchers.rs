@@ -75,8 +75,7 @@ const BPFTRACE_START: &str = r#"
 bpftrace --version
 bpftrace /run/same.bt >/run/watcher.log 2>&1 &
 watcher=$!
-for second in $(seq 120); do
-    grep -q "^watching" /run/watcher.log && break
+until grep -q "^watching" /run/watcher.log; do
     kill -0 "$watcher" 2>/dev/null || break
     sleep 1
 done
@@ -84,10 +83,16 @@ sleep 20
 kill -0 "$watcher" 2>/dev/null || problem "bpftrace ended"
 "#;
 
+/// The guest's idle time passes at once, that of the disk which it reads from does not: who only sleeps measures one that is not
+/// there yet.
 const KLOCKSTAT_START: &str = r#"
-klockstat-libbpf -d 100000 >/run/watcher.log 2>&1 &
+stdbuf -oL klockstat-libbpf -d 100000 >/run/watcher.log 2>&1 &
 watcher=$!
-sleep 30
+until grep -q "^Tracing" /run/watcher.log; do
+    kill -0 "$watcher" 2>/dev/null || break
+    sleep 1
+done
+sleep 20
 kill -0 "$watcher" 2>/dev/null || problem "klockstat ended"
 "#;
 
