@@ -25,7 +25,7 @@ pub(crate) use tables::series_names;
 pub use tables::{Table, tables};
 pub use text::text;
 
-use crate::{cli::ReportArgs, failure::Failure, recording::Finish, replay};
+use crate::{cli::ReportArgs, config::Config, failure::Failure, recording::Finish, replay};
 
 /// Exit code of a recording that is cut or damaged.
 const NOT_WHOLE: u8 = 1;
@@ -53,6 +53,8 @@ fn read(path: &Path, config_file: Option<&Path>) -> Result<Digest, Failure> {
     let names = replay::names(replay::open(path, Some("names"))?);
     let reader = replay::open(path, Some("ticks"))?;
     let config = replay::judging(config_file, reader.header())?;
+    // It is no scrape: nobody has to keep its series.
+    let config = Config { series_cap: usize::MAX, series_idle: usize::MAX, ..config };
     Digest::read(reader, &config, names)
         .map_err(|message| Failure::Config { path: config_file.unwrap_or(path).to_owned(), message })
 }

@@ -3,10 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::{html::page, plots::LINES, *};
-use crate::{
-    config::Config,
-    recording::{End, Frame, Header, Reader, Writer},
-};
+use crate::recording::{End, Frame, Header, Reader, Writer};
 
 fn recordings() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
@@ -95,4 +92,15 @@ fn every_colour_of_a_plot_has_one_for_dark_pages() {
         let rule = format!("[stroke=\"#{:02X}{:02X}{:02X}\"]", colour.0, colour.1, colour.2);
         assert!(style.contains(&rule), "{rule}");
     }
+}
+
+/// In a scrape most subjects of a host that does little are summed.
+#[test]
+fn who_does_little_is_told_by_name_too() {
+    let by_name = |digest: &Digest| digest.snapshot.subjects.len();
+    let path = recordings().join("quiet.mmrec");
+    let reader = Reader::new(fs::File::open(&path).unwrap()).unwrap();
+    let of_a_scrape = Digest::read(reader, &Config::default(), replay::Names::new()).unwrap();
+    let report = read(&path, None).unwrap();
+    assert!(by_name(&report) > by_name(&of_a_scrape), "{} and {}", by_name(&report), by_name(&of_a_scrape));
 }
