@@ -8,6 +8,7 @@ use mmscope::{
     cli::{Cli, Command, LogFormat, LogLevel},
     cli_pages, diff, doctor,
     failure::Failure,
+    memory,
     privileges::{self, Part},
     record, replay, report, run, service, timeline, top,
 };
@@ -17,6 +18,7 @@ use tracing::level_filters::LevelFilter;
 const USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    memory::be_frugal();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {

@@ -292,6 +292,8 @@ fn every(tick: Duration) -> Interval {
 
 /// Ticks between two times that what ticks and scrapes needed for a moment is given back.
 const TRIM_TICKS: u64 = 6;
+/// Address spaces in a look from which on that is megabytes: it is given back after each tick.
+const TRIM_MMS: usize = 1_000;
 
 impl Looker {
     /// An event came through the ring.
@@ -381,7 +383,7 @@ impl Looker {
         self.site.snapshot.store(snapshot.clone());
         self.site.ticked(now);
         self.manager.ticked(now, &snapshot);
-        if snapshot.ticks.is_multiple_of(TRIM_TICKS) {
+        if sight.mms.len() >= TRIM_MMS || snapshot.ticks.is_multiple_of(TRIM_TICKS) {
             drop(sight);
             memory::give_back();
         }
