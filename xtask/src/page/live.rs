@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::{Seen, drive};
 use crate::kernels;
@@ -32,6 +32,23 @@ kill -TERM "$mmscope"
 wait "$mmscope"
 "#;
 
+/// Time after which there are several columns of the heatmaps, and subjects with minutes.
+const WATCHED_MS: u64 = 30_000;
+
+/// Waits until the daemon has something to show; an error if the guest ends before.
+fn watched(address: &str, ended: &dyn Fn() -> bool) -> Result<()> {
+    let uptime = || {
+        let mut answer = ureq::get(format!("{address}api/v1/overview")).call().ok()?;
+        let told: serde_json::Value = answer.body_mut().read_json().ok()?;
+        told["host"]["uptime_ms"].as_u64()
+    };
+    while uptime().is_none_or(|uptime| uptime < WATCHED_MS) {
+        ensure!(!ended(), "the guest ended before its daemon had anything to show");
+        thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
+}
+
 /// Boots it, runs the tests that a moving page allows, and ends it.
 pub(super) fn run(guests: &GuestTools, binaries: &[PathBuf; 2], kernel: &str) -> Result<Seen> {
     let folder = paths::target().join("page/stage");
@@ -51,6 +68,7 @@ pub(super) fn run(guests: &GuestTools, binaries: &[PathBuf; 2], kernel: &str) ->
         let thread = scope.spawn(|| guest.run(guests));
         let seen = stage.wait_for_guest(&|| thread.is_finished()).and_then(|()| {
             let address = format!("http://127.0.0.1:{}/", stage.guest_port());
+            watched(&address, &|| thread.is_finished())?;
             drive(&[("ENDED", address.clone()), ("MOVING", address), ("LIVE", "1".to_owned())], "200", "live")
         });
         // Whatever became of us, the guest ends.
