@@ -15,6 +15,17 @@ pub fn be_frugal() {
     }
 }
 
+/// Looks between two times that what they needed for a moment is given back.
+const LOOKS: u64 = 6;
+/// Address spaces in a look from which on that is megabytes: it is given back after each.
+const MANY: usize = 1_000;
+
+/// Whether it is time to give back what a look of so many address spaces took, which is the `looks`th.
+#[must_use]
+pub fn is_due(looks: u64, mms: usize) -> bool {
+    mms >= MANY || looks.is_multiple_of(LOOKS)
+}
+
 /// Gives back to the kernel what was needed to start and is free now: the C library would keep tens of megabytes.
 pub fn give_back() {
     // SAFETY: takes nothing but how much to keep, and moves nothing that is in use.

@@ -294,11 +294,11 @@ impl Looker {
             if !recorder.tick(&sight).await? {
                 return Ok(Reason::Bound);
             }
-            drop(sight);
             if let Some(reason) = reason {
                 return Ok(reason);
             }
-            if recorder.writer.sights().is_multiple_of(SYNC_TICKS) {
+            if memory::is_due(recorder.writer.sights(), sight.mms.len()) {
+                drop(sight);
                 memory::give_back();
             }
         }

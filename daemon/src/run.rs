@@ -290,11 +290,6 @@ fn every(tick: Duration) -> Interval {
     interval
 }
 
-/// Ticks between two times that what ticks and scrapes needed for a moment is given back.
-const TRIM_TICKS: u64 = 6;
-/// Address spaces in a look from which on that is megabytes: it is given back after each tick.
-const TRIM_MMS: usize = 1_000;
-
 impl Looker {
     /// An event came through the ring.
     fn tell_record(&self, record: &Record) {
@@ -383,7 +378,7 @@ impl Looker {
         self.site.snapshot.store(snapshot.clone());
         self.site.ticked(now);
         self.manager.ticked(now, &snapshot);
-        if sight.mms.len() >= TRIM_MMS || snapshot.ticks.is_multiple_of(TRIM_TICKS) {
+        if memory::is_due(snapshot.ticks, sight.mms.len()) {
             drop(sight);
             memory::give_back();
         }

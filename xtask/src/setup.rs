@@ -40,8 +40,8 @@ pub(crate) struct GuestTools {
     pub(crate) prometheus: PathBuf,
 }
 
-/// The keys of Debian's archive, a client that asks as people do, and a terminal that tests press keys in. The rest of what guests need is unpacked into the cache, which
-/// takes no root.
+/// The keys of Debian's archive, a client that asks as people do, and a terminal that tests press keys in. The rest of what guests
+/// need is unpacked into the cache, which takes no root.
 const GUEST_PACKAGES: &[&str] = &["debian-archive-keyring", "curl", "tmux"];
 
 /// Finds everything, or makes it; quick when nothing is missing.

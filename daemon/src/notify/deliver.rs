@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use hyper::StatusCode;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -18,17 +19,19 @@ use super::{
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub(super) struct Failed {
-    pub(super) reason: Reason,
+pub(crate) struct Failed {
+    pub(crate) reason: Reason,
+    /// The answer's, if there was one.
+    pub(crate) status: Option<StatusCode>,
     /// For the log: without addresses, headers or bodies, any of which may be secret.
-    pub(super) message: String,
+    pub(crate) message: String,
     /// How long to wait, if the receiver said so.
     pub(super) retry_after: Option<Duration>,
 }
 
 impl Failed {
-    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retry_after: None }
+    pub(crate) fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, status: None, message: message.into(), retry_after: None }
     }
 
     /// A message that cannot be written: it never will.

@@ -91,13 +91,13 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the answer is not one of success, or is too long: the message that would be in a log.
-    pub(crate) async fn get(&self, path: &str) -> Result<Bytes, String> {
+    /// When the answer is not one of success, or is too long.
+    pub(crate) async fn get(&self, path: &str) -> Result<Bytes, Failed> {
         let exchange = async {
             let url = self.target.url()?.join(path).map_err(|error| Failed::new(Reason::File, error))?;
             self.exchange(&url, request(Method::GET, url.uri(), self.secrets.headers()?, Vec::new())?).await
         };
-        self.in_time(exchange).await.map_err(|failed| failed.message)
+        self.in_time(exchange).await
     }
 
     async fn in_time<T>(&self, exchange: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
@@ -189,7 +189,7 @@ fn judge(status: StatusCode, retry_after: Option<Duration>) -> Result<(), Failed
         StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => Reason::Refused,
         _ => Reason::Status,
     };
-    Err(Failed { reason, message: format!("the answer is HTTP {status}"), retry_after })
+    Err(Failed { reason, status: Some(status), message: format!("the answer is HTTP {status}"), retry_after })
 }
 
 /// An error of the file system, as it is told.

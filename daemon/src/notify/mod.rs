@@ -32,6 +32,7 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use deliver::Failed;
 pub use figures::{Reason, SinkFigures};
 pub(crate) use log::say;
 

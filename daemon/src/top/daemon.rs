@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper::StatusCode;
 use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 
@@ -10,7 +11,10 @@ use crate::{
     cli::TopArgs,
     config::{Http, Url},
     identity::Subject,
-    notify::http::{Client, Target},
+    notify::{
+        Failed, Reason,
+        http::{Client, Target},
+    },
     web::address_of,
 };
 
@@ -44,7 +48,7 @@ impl Daemon {
     /// # Errors
     ///
     /// When there is no answer, or it is none of mmscope.
-    pub(super) async fn overview(&self) -> Result<Overview, String> {
+    pub(super) async fn overview(&self) -> Result<Overview, Failed> {
         self.ask(&format!("api/v1/overview?top={MOST_SUBJECTS}")).await
     }
 
@@ -52,14 +56,15 @@ impl Daemon {
         let told = self.ask(&format!("api/v1/{}", address_of(subject))).await;
         match told {
             Ok(about) => Update::About(Box::new(about)),
-            Err(error) if error.contains("HTTP 404") => Update::Nobody(subject.clone()),
-            Err(error) => Update::Failed(error),
+            Err(failed) if failed.status == Some(StatusCode::NOT_FOUND) => Update::Nobody(subject.clone()),
+            Err(failed) => Update::Failed(failed.message),
         }
     }
 
-    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failed> {
         let body = self.client.get(path).await?;
-        serde_json::from_slice(&body).map_err(|error| format!("the answer is none of mmscope's page: {error}"))
+        let foreign = |error| Failed::new(Reason::Broken, format!("the answer is none of mmscope's page: {error}"));
+        serde_json::from_slice(&body).map_err(foreign)
     }
 
     /// Asks again and again, until nobody listens. An answer that does not come is told, and asked for again.
@@ -83,7 +88,7 @@ impl Daemon {
             if !is_new {
                 let update = match self.overview().await {
                     Ok(overview) => Update::Told(Box::new(overview)),
-                    Err(why) => Update::Failed(why),
+                    Err(failed) => Update::Failed(failed.message),
                 };
                 if told.send(update).await.is_err() {
                     return;

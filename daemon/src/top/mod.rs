@@ -28,7 +28,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{cli::TopArgs, config::Url, failure::Failure, identity::Subject, warden::Warden};
+use crate::{
+    cli::TopArgs,
+    config::Url,
+    failure::Failure,
+    identity::Subject,
+    notify::{Failed, Reason},
+    warden::Warden,
+};
 use daemon::Daemon;
 use screen::Screen;
 use state::{Outcome, State, Update};
@@ -38,9 +45,6 @@ const MOST_SUBJECTS: usize = 500;
 
 /// Where `mmscope run` serves if nothing else is said.
 const DEFAULT_URL: &str = "http://127.0.0.1:10942";
-
-/// How the client's errors begin where nobody listens.
-const NOBODY: &str = "connect: ";
 
 /// Where figures come from.
 struct Source {
@@ -90,8 +94,8 @@ async fn source(args: &TopArgs) -> Result<Source, Failure> {
             Ok(Source { name: url.to_string(), updates, wanted, task, warden: None })
         }
         // Somebody is there, who wants a password or speaks TLS.
-        Err(message) if args.url.is_some() || !message.starts_with(NOBODY) => Err(failed(message)),
-        Err(message) => own_probes(args).map_err(|failure| match failure {
+        Err(Failed { reason, message, .. }) if args.url.is_some() || reason != Reason::Connect => Err(failed(message)),
+        Err(Failed { message, .. }) => own_probes(args).map_err(|failure| match failure {
             Failure::Privileges(own) => failed(format!("{message}; and for own probes: {own}")),
             other => other,
         }),

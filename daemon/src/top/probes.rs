@@ -26,9 +26,6 @@ use crate::{
     web,
 };
 
-/// Ticks between two times at which memory is given back.
-const TRIM_TICKS: u64 = 16;
-
 /// What looks at attached probes.
 pub(super) struct Probes {
     observer: Observer,
@@ -105,7 +102,7 @@ impl Probes {
         let Seen { mut snapshot, .. } = seen;
         snapshot.names = self.observer.names();
         self.snapshot = snapshot;
-        if self.snapshot.ticks.is_multiple_of(TRIM_TICKS) {
+        if memory::is_due(self.snapshot.ticks, sight.mms.len()) {
             drop(sight);
             memory::give_back();
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::told;
-use crate::terminal;
+use crate::{terminal, web};
 
 /// In place of what cannot be measured, or is not told.
 pub(super) const ABSENT: &str = "n/a";
@@ -30,16 +30,9 @@ pub(super) fn count(number: u64) -> String {
     }
 }
 
-/// A long time in two units.
+/// A long time in two units, as the page has it, with the spaces of a terminal.
 pub(super) fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => format!("{minutes} min {} s", seconds % 60),
-        3_600..86_400 => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
+    web::span(time).replace(web::THIN, " ")
 }
 
 /// Bytes, in MiB.

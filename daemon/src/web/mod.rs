@@ -45,7 +45,7 @@ use guard::Guard;
 use server::Server;
 
 pub use page::{Origin, Replay};
-pub(crate) use page::{TAKEN, address_of, overview_of, subject_of};
+pub(crate) use page::{TAKEN, THIN, address_of, overview_of, span, subject_of};
 
 /// A snapshot that is replaced whole: a scrape reads the last one and waits for nobody.
 pub type SharedSnapshot = std::sync::Arc<arc_swap::ArcSwap<Snapshot>>;

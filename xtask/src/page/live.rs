@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::{Seen, drive};
+use super::{Seen, drive, servers::head};
 use crate::kernels;
 use crate::paths;
 use crate::proof::stage::Stage;
@@ -37,11 +37,7 @@ const WATCHED_MS: u64 = 30_000;
 
 /// Waits until the daemon has something to show; an error if the guest ends before.
 fn watched(address: &str, ended: &dyn Fn() -> bool) -> Result<()> {
-    let uptime = || {
-        let mut answer = ureq::get(format!("{address}api/v1/overview")).call().ok()?;
-        let told: serde_json::Value = answer.body_mut().read_json().ok()?;
-        told["host"]["uptime_ms"].as_u64()
-    };
+    let uptime = || head(address)?["uptime_ms"].as_u64();
     while uptime().is_none_or(|uptime| uptime < WATCHED_MS) {
         ensure!(!ended(), "the guest ended before its daemon had anything to show");
         thread::sleep(Duration::from_secs(1));

@@ -63,7 +63,7 @@ impl Replay {
 
     fn wait(&self, is_reached: impl Fn(&Value) -> bool) -> Result<()> {
         let started = Instant::now();
-        while !self.head().is_some_and(|head| is_reached(&head)) {
+        while !head(&self.address()).is_some_and(|head| is_reached(&head)) {
             if started.elapsed() > PATIENCE {
                 bail!("a replay at {} did not come so far in {} s", self.address(), PATIENCE.as_secs());
             }
@@ -71,11 +71,11 @@ impl Replay {
         }
         Ok(())
     }
+}
 
-    /// What the page's head tells; none while it does not serve yet.
-    fn head(&self) -> Option<Value> {
-        let mut answer = ureq::get(format!("{}api/v1/overview", self.address())).call().ok()?;
-        let told: Value = answer.body_mut().read_json().ok()?;
-        Some(told["host"].clone())
-    }
+/// What the page's head at an address tells; none while nobody serves it yet.
+pub(super) fn head(address: &str) -> Option<Value> {
+    let mut answer = ureq::get(format!("{address}api/v1/overview")).call().ok()?;
+    let told: Value = answer.body_mut().read_json().ok()?;
+    Some(told["host"].clone())
 }

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use origin::{Origin, Replay};
 pub(crate) use subjects::href as address_of;
+pub(crate) use words::{THIN, span};
 
 use super::Site;
 use crate::{

@@ -7,7 +7,7 @@ use probe_common::histogram::{BUCKETS, FIRST_BOUND_LOG2};
 use crate::anomaly::Class;
 
 /// Between a number and its unit, and between thousands: narrow, and no line breaks at it.
-const THIN: char = '\u{202f}';
+pub(crate) const THIN: char = '\u{202f}';
 /// In place of a number that there is none of.
 pub(super) const NONE: &str = "–";
 
@@ -59,7 +59,7 @@ pub(super) fn percent(part: f64) -> String {
 }
 
 /// A long time: "2 h 13 min".
-pub(super) fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match seconds {
