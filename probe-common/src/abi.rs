@@ -20,6 +20,7 @@ pub const ABI_SYMBOL: &str = "MMSCOPE_ABI";
 pub const ABI: u64 = {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     hash = fnv1a(hash, include_str!("answer.rs"));
+    hash = fnv1a(hash, include_str!("call.rs"));
     hash = fnv1a(hash, include_str!("event.rs"));
     hash = fnv1a(hash, include_str!("histogram.rs"));
     hash = fnv1a(hash, include_str!("lost.rs"));

@@ -5,6 +5,7 @@
 
 pub mod abi;
 pub mod answer;
+pub mod call;
 pub mod control;
 pub mod event;
 pub mod histogram;

@@ -86,6 +86,12 @@ reasons! {
     NO_TASK = "no_task";
     /// The clock read earlier than the event's beginning: no duration was made of it.
     CLOCK_BACKWARDS = "clock_backwards";
+    /// By kprobes: a call of a function whose last call by the task is still under way by our books: its return was not seen.
+    CALL_OVERWRITTEN = "call_overwritten";
+    /// By kprobes: the return of a function that was called before the probes were attached.
+    CALL_OLDER_THAN_ATTACH = "call_older_than_attach";
+    /// By kprobes: the return of a function whose call was not seen.
+    CALL_RETURN_WITHOUT_ENTRY = "call_return_without_entry";
 }
 
 /// Behind the reasons in the same map: looks at which the kernel's count of pending flushes differed from ours.

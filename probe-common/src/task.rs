@@ -200,6 +200,10 @@ pub const BUSY_WP: u32 = 1 << 8;
 pub const BUSY_SHOOTDOWN: u32 = 1 << 9;
 /// `busy`: a batch of reclaim has yet to be flushed.
 pub const BUSY_RECLAIM: u32 = 1 << 10;
+/// `busy`: a function's arguments are kept for its return. Shifted left by its place in [`crate::call`].
+pub const BUSY_CALL: u32 = 1 << 11;
+
+const _: () = assert!(11 + crate::call::WORDS <= u32::BITS as usize);
 
 /// `wp_bits`: another task's open window covered the page.
 pub const WP_COVERED: u32 = 1;

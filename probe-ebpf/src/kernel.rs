@@ -3,7 +3,8 @@
 //! Offsets and argument positions are unknown here: every load carries the id of a relocation (see
 //! `probe_common::relocation`) that the daemon replaces by this kernel's number. Two readers exist: [`Typed`] for
 //! programs whose arguments the verifier knows as pointers to kernel structs, where a load is one instruction, and
-//! [`Raw`] for those where pointers are mere numbers, read through a helper.
+//! [`Raw`] for those where pointers are mere numbers, read through a helper. [`Probed`] says which of them goes with a
+//! program of a function.
 
 use core::{arch::asm, ffi::c_void};
 
@@ -14,6 +15,7 @@ use aya_ebpf::{
         bpf_get_prandom_u32, bpf_get_smp_processor_id, bpf_get_stack, bpf_ktime_get_ns, bpf_probe_read_kernel,
         bpf_probe_read_kernel_str, bpf_task_pt_regs,
     },
+    programs::{FEntryContext, FExitContext, ProbeContext, RetProbeContext},
 };
 use probe_common::relocation::{DISPLACEMENT, IMMEDIATE, field};
 
@@ -32,7 +34,7 @@ pub(crate) trait Reader {
 
 /// Arguments are typed pointers: tp_btf, fentry, fexit.
 pub(crate) struct Typed;
-/// Arguments are numbers: raw_tracepoint.
+/// Arguments are numbers: raw_tracepoint, kprobe.
 pub(crate) struct Raw;
 /// As [`Raw`], in programs that are attached only where the end of an mm is seen too.
 pub(crate) struct Remembering;
@@ -100,6 +102,31 @@ impl Reader for Remembering {
     fn u32<const FIELD: u16>(pointer: u64) -> u32 {
         Raw::u32::<FIELD>(pointer)
     }
+}
+
+/// The context of a program of a function: what its arguments point to is read by one reader. Where in it an argument or the
+/// return value lies is relocated, by another number in the sections of kprobes.
+pub(crate) trait Probed: EbpfContext {
+    /// Of what its arguments point to.
+    type Fields: Reader;
+}
+
+impl Probed for FEntryContext {
+    type Fields = Typed;
+}
+
+impl Probed for FExitContext {
+    type Fields = Typed;
+}
+
+/// The registers at the entry of a function.
+impl Probed for ProbeContext {
+    type Fields = Raw;
+}
+
+/// The registers at its return: of its arguments nothing is left in them, see [`crate::calls`].
+impl Probed for RetProbeContext {
+    type Fields = Raw;
 }
 
 /// Eight bytes at an address; zero if it cannot be read.

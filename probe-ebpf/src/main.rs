@@ -4,6 +4,7 @@
 #![feature(asm_experimental_arch)]
 
 mod blame;
+mod calls;
 mod control;
 mod emit;
 mod hooks;

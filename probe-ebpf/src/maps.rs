@@ -12,6 +12,7 @@ use aya_ebpf::{
 };
 use probe_common::{
     answer::{Answer, CPUS},
+    call::Call,
     control::Control,
     event::RING_BYTES,
     histogram::Row,
@@ -50,6 +51,9 @@ pub(crate) static RECLAIM_BATCHES: HashMap<BatchKey, Batch> = HashMap::with_max_
 /// What each CPU answered last when another one asked it to flush.
 #[map]
 static CPU_ANSWERS: Array<Answer> = Array::with_max_entries(CPUS, 0);
+/// What functions were called with, by task; the daemon makes it as large as the task table where it is needed.
+#[map]
+static CALLS: Array<Call> = Array::with_max_entries(1, 0);
 /// Slots nobody uses; the daemon fills it.
 #[map]
 pub(crate) static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(SLOTS, 0);
@@ -92,6 +96,12 @@ pub(crate) fn row(index: u32) -> Option<*mut Row> {
 #[inline(always)]
 pub(crate) fn range(index: u32) -> Option<*mut Range> {
     PAGE_TABLE_RANGES.get_ptr_mut(index)
+}
+
+/// What a task's functions were called with, at its index in the task table.
+#[inline(always)]
+pub(crate) fn call(index: u32) -> Option<*mut Call> {
+    CALLS.get_ptr_mut(index)
 }
 
 /// A CPU's last answer.

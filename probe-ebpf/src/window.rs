@@ -24,15 +24,13 @@ use crate::{
     write_fault,
 };
 
-/// How a gather began.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gather {
-    /// tlb_gather_mmu.
-    Range,
-    /// tlb_gather_mmu_fullmm: the mm is torn down.
-    FullMm,
-    /// tlb_gather_mmu_vma, which may or may not have called tlb_gather_mmu.
-    Vma,
+/// How a gather began. No enumeration: told apart by a branch, the compiler would write all that follows twice.
+#[derive(Clone, Copy)]
+pub(crate) struct Gather {
+    /// The mm is torn down.
+    pub(crate) is_teardown: bool,
+    /// By tlb_gather_mmu_vma, which may or may not have called tlb_gather_mmu.
+    pub(crate) is_vma: bool,
 }
 
 /// An mmu_gather began; `mm` counts it as a pending flush from now on.
@@ -43,7 +41,7 @@ pub(crate) enum Gather {
 pub(crate) fn open<R: Reader>(tlb: u64, mm: u64, gather: Gather, turn: Turn) {
     let Some(task) = tasks::current() else { return };
     let (first, second) = (get!(task, windows[0].tlb), get!(task, windows[1].tlb));
-    if (gather == Gather::Vma || turn != Turn::First) && (first == tlb || second == tlb) {
+    if (gather.is_vma || turn != Turn::First) && (first == tlb || second == tlb) {
         return;
     }
     if second != 0 && second <= tlb {
@@ -76,7 +74,7 @@ fn drop_window<const I: usize>(task: *mut TaskState, reason: u32) {
 #[inline(always)]
 fn open_in<R: Reader, const I: usize>(task: *mut TaskState, tlb: u64, mm: u64, gather: Gather) {
     let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
-    let path = if gather == Gather::FullMm { PATH_EXIT + 1 } else { get!(task, context_path) };
+    let path = if gather.is_teardown { PATH_EXIT + 1 } else { get!(task, context_path) };
     set!(task, windows[I].tlb = tlb);
     set!(task, windows[I].slot = slot_index);
     set!(task, windows[I].path = path);

@@ -2,8 +2,8 @@
 //! up.
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, fentry, raw_tracepoint},
-    programs::{BtfTracePointContext, FEntryContext, RawTracePointContext},
+    macros::{btf_tracepoint, fentry, kprobe, raw_tracepoint},
+    programs::{BtfTracePointContext, FEntryContext, ProbeContext, RawTracePointContext},
 };
 
 #[fentry]
@@ -18,5 +18,10 @@ fn canary_tracepoint(_: BtfTracePointContext) -> i32 {
 
 #[raw_tracepoint]
 fn canary_tracepoint_raw(_: RawTracePointContext) -> i32 {
+    0
+}
+
+#[kprobe]
+fn canary_kprobe(_: ProbeContext) -> i32 {
     0
 }

@@ -1,23 +1,18 @@
 //! change_prot_numa: NUMA hinting, where change_protection cannot be hooked (before 5.17). It always calls it once.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    macros::{fentry, fexit},
-    programs::{FEntryContext, FExitContext},
-};
 use probe_common::{
     relocation::{arg, field},
     series::PATH_NUMA,
 };
 
 use crate::{
-    kernel::{Reader, Typed, argument},
-    turn::{Turn, programs},
+    kernel::{Probed, Reader as _, argument},
+    turn::{Turn, entries, exits},
     window::{self, Change},
 };
 
 #[inline(always)]
-fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
+fn entered<C: Probed>(ctx: &C, turn: Turn) -> i32 {
     let vma = argument::<{ arg::CHANGE_PROT_NUMA_VMA }>(ctx);
     let change = Change {
         start: argument::<{ arg::CHANGE_PROT_NUMA_START }>(ctx),
@@ -25,17 +20,20 @@ fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
         cp_flags: 0,
         vma_flags: 0,
     };
-    window::enter_context_of::<Typed>(PATH_NUMA, Typed::u64::<{ field::VMA_MM }>(vma), change, turn);
+    window::enter_context_of::<C::Fields>(PATH_NUMA, C::Fields::u64::<{ field::VMA_MM }>(vma), change, turn);
     0
 }
 
 #[inline(always)]
-fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
+fn returned(ctx: &impl Probed, _turn: Turn) -> i32 {
     window::leave_context(ctx.as_ptr(), true);
     0
 }
 
-programs! {
-    #[fentry(function = "change_prot_numa")] FEntryContext: change_prot_numa_enter, change_prot_numa_enter_again, change_prot_numa_enter_last => entered;
-    #[fexit(function = "change_prot_numa")] FExitContext: change_prot_numa_exit, change_prot_numa_exit_again, change_prot_numa_exit_last => returned;
+entries! {
+    "change_prot_numa": change_prot_numa_enter, change_prot_numa_enter_again, change_prot_numa_enter_last, change_prot_numa_enter_kprobe => entered;
+}
+
+exits! {
+    "change_prot_numa": change_prot_numa_exit, change_prot_numa_exit_again, change_prot_numa_exit_last, change_prot_numa_exit_kprobe => returned;
 }

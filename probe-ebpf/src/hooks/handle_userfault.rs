@@ -1,22 +1,17 @@
 //! handle_userfault: a thread waits for the handler of its userfaultfd.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    macros::{fentry, fexit},
-    programs::{FEntryContext, FExitContext},
-};
 use probe_common::relocation::arg;
 
 use crate::{
-    kernel::{Typed, argument},
+    kernel::{Probed, argument},
     log::log,
-    turn::{Turn, programs},
+    turn::{Turn, entries, exits},
     userfault,
 };
 
 #[inline(always)]
-fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
-    userfault::fault_begin::<Typed>(
+fn entered<C: Probed>(ctx: &C, turn: Turn) -> i32 {
+    userfault::fault_begin::<C::Fields>(
         argument::<{ arg::USERFAULT_VMF }>(ctx),
         argument::<{ arg::USERFAULT_REASON }>(ctx),
         turn,
@@ -26,12 +21,15 @@ fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
 }
 
 #[inline(always)]
-fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
+fn returned(ctx: &impl Probed, turn: Turn) -> i32 {
     userfault::fault_end(ctx.as_ptr(), turn);
     0
 }
 
-programs! {
-    #[fentry(function = "handle_userfault")] FEntryContext: handle_userfault_enter, handle_userfault_enter_again, handle_userfault_enter_last => entered;
-    #[fexit(function = "handle_userfault")] FExitContext: handle_userfault_exit, handle_userfault_exit_again, handle_userfault_exit_last => returned;
+entries! {
+    "handle_userfault": handle_userfault_enter, handle_userfault_enter_again, handle_userfault_enter_last, handle_userfault_enter_kprobe => entered;
+}
+
+exits! {
+    "handle_userfault": handle_userfault_exit, handle_userfault_exit_again, handle_userfault_exit_last, handle_userfault_exit_kprobe => returned;
 }

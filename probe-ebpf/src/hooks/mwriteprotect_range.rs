@@ -1,11 +1,6 @@
 //! mwriteprotect_range: UFFDIO_WRITEPROTECT. Gives the windows inside it their path even where change_protection
 //! cannot be hooked.
 
-use aya_ebpf::{
-    EbpfContext as _,
-    macros::{fentry, fexit},
-    programs::{FEntryContext, FExitContext},
-};
 use probe_common::{
     relocation::arg,
     series::{PATH_UFFD_UNWP, PATH_UFFD_WP},
@@ -13,14 +8,14 @@ use probe_common::{
 };
 
 use crate::{
-    kernel::argument,
+    kernel::{Probed, argument},
     log::log,
-    turn::{Turn, programs},
+    turn::{Turn, entries, exits},
     window,
 };
 
 #[inline(always)]
-fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
+fn entered(ctx: &impl Probed, turn: Turn) -> i32 {
     // A bool fills one byte of its register; the others may hold anything.
     let protects = argument::<{ arg::MWRITEPROTECT_ENABLE }>(ctx) & 0xff != 0;
     log!(ctx, "mwriteprotect_range, protects {}", u32::from(protects));
@@ -31,14 +26,15 @@ fn entered(ctx: &FEntryContext, turn: Turn) -> i32 {
 }
 
 #[inline(always)]
-fn returned(ctx: &FExitContext, _turn: Turn) -> i32 {
+fn returned(ctx: &impl Probed, _turn: Turn) -> i32 {
     window::leave_context(ctx.as_ptr(), argument::<{ arg::MWRITEPROTECT_RET }>(ctx) as i32 == 0);
     0
 }
 
-programs! {
-    #[fentry(function = "mwriteprotect_range")]
-    FEntryContext: mwriteprotect_range_enter, mwriteprotect_range_enter_again, mwriteprotect_range_enter_last => entered;
-    #[fexit(function = "mwriteprotect_range")]
-    FExitContext: mwriteprotect_range_exit, mwriteprotect_range_exit_again, mwriteprotect_range_exit_last => returned;
+entries! {
+    "mwriteprotect_range": mwriteprotect_range_enter, mwriteprotect_range_enter_again, mwriteprotect_range_enter_last, mwriteprotect_range_enter_kprobe => entered;
+}
+
+exits! {
+    "mwriteprotect_range": mwriteprotect_range_exit, mwriteprotect_range_exit_again, mwriteprotect_range_exit_last, mwriteprotect_range_exit_kprobe => returned;
 }

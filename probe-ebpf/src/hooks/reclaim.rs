@@ -1,31 +1,34 @@
 //! try_to_unmap_one, try_to_migrate_one (5.10 has none): reclaim takes a page from one mm. arch_tlbbatch_flush: it flushes what it
 //! has taken.
 
-use aya_ebpf::{EbpfContext as _, macros::fexit, programs::FExitContext};
 use probe_common::relocation::{arg, field};
 
 use crate::{
-    kernel::{Reader as _, Typed, argument},
+    calls,
+    kernel::{Probed, Reader as _, argument},
     reclaim,
-    turn::{Turn, programs},
+    turn::{Turn, exits, exits_keeping},
 };
 
 #[inline(always)]
-fn unmapped(ctx: &FExitContext, _turn: Turn) -> i32 {
-    reclaim::unmapped::<Typed>(Typed::u64::<{ field::VMA_MM }>(argument::<{ arg::UNMAP_VMA }>(ctx)));
+fn unmapped<C: Probed>(_ctx: &C, vma: u64, _turn: Turn) -> i32 {
+    reclaim::unmapped::<C::Fields>(C::Fields::u64::<{ field::VMA_MM }>(vma));
     0
 }
 
 #[inline(always)]
-fn flushed(ctx: &FExitContext, turn: Turn) -> i32 {
+fn flushed(ctx: &impl Probed, turn: Turn) -> i32 {
     reclaim::flushed(ctx.as_ptr(), turn);
     0
 }
 
-programs! {
-    #[fexit(function = "try_to_unmap_one")] FExitContext: try_to_unmap_one_exit, try_to_unmap_one_exit_again, try_to_unmap_one_exit_last => unmapped;
-    #[fexit(function = "try_to_migrate_one")]
-    FExitContext: try_to_migrate_one_exit, try_to_migrate_one_exit_again, try_to_migrate_one_exit_last => unmapped;
-    #[fexit(function = "arch_tlbbatch_flush")]
-    FExitContext: arch_tlbbatch_flush_exit, arch_tlbbatch_flush_exit_again, arch_tlbbatch_flush_exit_last => flushed;
+exits! {
+    "arch_tlbbatch_flush": arch_tlbbatch_flush_exit, arch_tlbbatch_flush_exit_again, arch_tlbbatch_flush_exit_last, arch_tlbbatch_flush_exit_kprobe => flushed;
+}
+
+exits_keeping! {
+    "try_to_unmap_one" keeps calls::UNMAP [vma = argument::<{ arg::UNMAP_VMA }>]:
+        try_to_unmap_one_exit, try_to_unmap_one_exit_again, try_to_unmap_one_exit_last, try_to_unmap_one_exit_kprobe, try_to_unmap_one_exit_call => unmapped;
+    "try_to_migrate_one" keeps calls::UNMAP [vma = argument::<{ arg::UNMAP_VMA }>]:
+        try_to_migrate_one_exit, try_to_migrate_one_exit_again, try_to_migrate_one_exit_last, try_to_migrate_one_exit_kprobe, try_to_migrate_one_exit_call => unmapped;
 }

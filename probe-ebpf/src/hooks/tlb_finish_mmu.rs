@@ -1,20 +1,21 @@
 //! tlb_finish_mmu: the pending flush is complete.
 
-use aya_ebpf::{EbpfContext as _, macros::fexit, programs::FExitContext};
 use probe_common::relocation::arg;
 
 use crate::{
-    kernel::{Typed, argument},
-    turn::{Turn, programs},
+    calls,
+    kernel::{Probed, argument},
+    turn::{Turn, exits_keeping},
     window,
 };
 
 #[inline(always)]
-fn returned(ctx: &FExitContext, turn: Turn) -> i32 {
-    window::close::<Typed>(ctx.as_ptr(), argument::<{ arg::FINISH_TLB }>(ctx), turn);
+fn returned<C: Probed>(ctx: &C, tlb: u64, turn: Turn) -> i32 {
+    window::close::<C::Fields>(ctx.as_ptr(), tlb, turn);
     0
 }
 
-programs! {
-    #[fexit(function = "tlb_finish_mmu")] FExitContext: tlb_finish_mmu_exit, tlb_finish_mmu_exit_again, tlb_finish_mmu_exit_last => returned;
+exits_keeping! {
+    "tlb_finish_mmu" keeps calls::FINISH [tlb = argument::<{ arg::FINISH_TLB }>]:
+        tlb_finish_mmu_exit, tlb_finish_mmu_exit_again, tlb_finish_mmu_exit_last, tlb_finish_mmu_exit_kprobe, tlb_finish_mmu_exit_call => returned;
 }
