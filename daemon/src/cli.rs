@@ -322,6 +322,8 @@ pub struct ProbeArgs {
 pub enum Way {
     /// fentry and fexit programs
     Fentry,
+    /// kprobe and kretprobe programs, which are used where no function is reached by fentry
+    Kprobe,
     /// typed tracepoint programs
     TpBtf,
     /// raw tracepoint programs

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::ExitCode}
 use serde::Serialize;
 
 use crate::{
-    attach::{self, Allowed, Thresholds},
+    attach::{self, Allowed, Source, Thresholds},
     cli::DoctorArgs,
     export::CATALOGUE,
     failure::Failure,
@@ -26,6 +26,10 @@ pub struct Report {
     /// Tasks are preempted inside this kernel, programs too: each hook has a second one.
     function_programs: usize,
     tracepoint_programs: usize,
+    /// Why functions are probed by kprobes, where they are: the reason against fentry of the first of them.
+    kprobes_because: Option<String>,
+    /// Whether the kernel tells what kprobes miss; none where there are none.
+    kprobe_misses_told: Option<bool>,
     /// Loaded programs, with the instructions that the verifier looked at where the kernel tells.
     programs: BTreeMap<String, Option<u32>>,
     /// Families that cannot be measured here.
@@ -77,6 +81,8 @@ impl Report {
             questions: plan::answers(plan, states),
             function_programs: plan.function_programs,
             tracepoint_programs: plan.tracepoint_programs,
+            kprobes_because: None,
+            kprobe_misses_told: None,
             programs: BTreeMap::new(),
             absent_families: CATALOGUE
                 .iter()
@@ -105,6 +111,15 @@ impl Report {
                     writeln!(text, "  {:width$}  -  absent: {reason}\n  {:width$}     {word}: {what}", hook.hook, "")
                 }
             };
+        }
+        if let Some(reason) = &self.kprobes_because {
+            let _ = writeln!(text, "\nFunctions are probed by kprobes (K), fentry is not to be had: {reason}.");
+        }
+        if self.kprobe_misses_told == Some(false) {
+            text.push_str(
+                "What kprobes miss cannot be told here, as tracefs cannot be written: mmscope_probe_misses_total of these hooks is\n\
+                 absent, and returns are missed when more calls of a function are under way than the kernel sets itself.\n",
+            );
         }
         text.push_str(match (self.function_programs, self.tracepoint_programs) {
             (0 | 1, _) => "",
@@ -163,11 +178,18 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let facts = read_facts()?;
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
-    let mut loaded = attach::load(&plan, &facts.targets, Thresholds::NEVER, None, args.probes.object.as_deref())?;
-    let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(&args.probes))?;
-    let programs = attach::verified(&loaded);
+    let (targets, object) = (&facts.targets, args.probes.object.as_deref());
+    let source = Source { plan: &plan, targets, thresholds: Thresholds::NEVER, timeline: None, object };
+    let (loaded, (), hooks) = attach::start(&source, &Allowed::of(&args.probes), |_| Ok(()))?;
+    let mut report = Report::new(facts.release, &plan, &hooks);
+    report.programs = attach::verified(&loaded);
+    report.kprobes_because = loaded.against_fentry().map(str::to_owned);
+    report.kprobe_misses_told = loaded.tells_kprobe_misses();
+    if report.kprobes_because.is_some() {
+        // A kprobe is not preempted, and nothing steps in for it.
+        report.function_programs = 1;
+    }
     drop(loaded);
-    let report = Report { programs, ..Report::new(facts.release, &plan, &hooks) };
     if args.json {
         print(&report)?;
     } else {
@@ -218,6 +240,22 @@ mod tests {
         states[index] = HookState::Absent(format!("{NOT_NEEDED}tlb_gather_mmu_fullmm is attached"));
         let text = Report::new("6.18.0".to_owned(), &plan(), &states).text();
         assert!(text.contains("not needed: tlb_gather_mmu_fullmm is attached") && !text.contains("costs"), "{text}");
+    }
+
+    #[test]
+    fn kprobes_are_told_with_their_reason() {
+        let mut report = Report::new("6.1.0".to_owned(), &plan(), &vec![HookState::Attached(Tier::K); HOOKS.len()]);
+        assert!(!report.text().contains("kprobes"));
+        report.kprobes_because = Some("fexit refused at load: Operation not permitted".to_owned());
+        report.kprobe_misses_told = Some(true);
+        let text = report.text();
+        assert!(
+            text.contains("by kprobes (K), fentry is not to be had: fexit refused at load: Operation not permitted."),
+            "{text}"
+        );
+        assert!(text.contains("  K  pending-flush windows\n") && !text.contains("miss cannot be told"), "{text}");
+        report.kprobe_misses_told = Some(false);
+        assert!(report.text().contains("miss cannot be told"));
     }
 
     #[test]

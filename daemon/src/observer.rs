@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     anomaly::{Host, MmLook},
-    attach::{self, Allowed, Loaded, Thresholds, Timeline},
+    attach::{self, Allowed, Loaded, Source, Thresholds, Timeline},
     cli::ProbeArgs,
     config::Config,
     failure::Failure,
@@ -46,9 +46,10 @@ pub fn start(
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
     let thresholds = timeline.map_or_else(|| Thresholds::of(&config.record), |_| Timeline::THRESHOLDS);
-    let mut loaded = attach::load(&plan, &facts.targets, thresholds, timeline, args.object.as_deref())?;
-    let mut intake = Intake::new(&mut loaded.ebpf)?;
-    let hooks = attach::attach(&mut loaded, &plan, &Allowed::of(args))?;
+    let (targets, object) = (&facts.targets, args.object.as_deref());
+    let source = Source { plan: &plan, targets, thresholds, timeline, object };
+    let (loaded, mut intake, hooks) =
+        attach::start(&source, &Allowed::of(args), |loaded| Intake::new(&mut loaded.ebpf))?;
     intake.programs(loaded.programs());
     intake.attached(monotonic_ns()?);
     memory::give_back();

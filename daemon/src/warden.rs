@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    os::fd::RawFd,
     path::PathBuf,
     sync::{Arc, mpsc as std_mpsc, mpsc::RecvTimeoutError},
     thread::JoinHandle,
@@ -16,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    attach::{Loaded, Runs, StatisticsSwitch},
+    attach::{Loaded, Programs, Runs, StatisticsSwitch},
     failure::Failure,
     governor::{Cost, Costs, Governed, Governor, Level, Order, percent},
     observer::{Observer, monotonic_ns},
@@ -36,8 +35,8 @@ pub enum Books {
     Forget,
     /// Programs are about to be attached, or given up.
     Changing,
-    /// Those that are to be attached are: file descriptors of each hook's programs.
-    Attached(BTreeMap<&'static str, Vec<RawFd>>),
+    /// Those that are to be attached are: each hook's programs.
+    Attached(BTreeMap<&'static str, Programs>),
 }
 
 /// Something to do for whoever reads the kernel side.

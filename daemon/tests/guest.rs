@@ -550,8 +550,29 @@ fn storm_of_attaching_leaves_nothing_behind() {
 }
 
 /// Ways of starting that together load every program there is.
-const EVERY_PROGRAM: &[&[&str]] =
-    &[&[], &["--mmap-lock=tracepoints"], &["--mmap-lock=rwsem"], &["--without=tp-btf", "--mmap-lock=tracepoints"]];
+const EVERY_PROGRAM: &[&[&str]] = &[
+    &[],
+    &["--mmap-lock=tracepoints"],
+    &["--mmap-lock=rwsem"],
+    &["--without=tp-btf", "--mmap-lock=tracepoints"],
+    &["--without=fentry", "--mmap-lock=rwsem"],
+];
+
+/// Where fentry is not to be had every function is probed by kprobes, and nothing of them is left behind.
+#[test]
+fn kprobes_take_the_place_of_fentry() {
+    let states = |report: &serde_json::Value| -> Vec<(String, String)> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or("-").to_owned();
+        report["hooks"].as_array().unwrap().iter().map(|hook| (text(&hook["hook"]), text(&hook["tier"]))).collect()
+    };
+    let (by_fentry, by_kprobes) = (doctor(&[]), doctor(&["--without=fentry"]));
+    let expected = states(&by_fentry).into_iter().map(|(hook, tier)| (hook, tier.replace('F', "K")));
+    assert_eq!(states(&by_kprobes), expected.collect::<Vec<_>>(), "{by_kprobes}");
+    assert_eq!(by_kprobes["kprobes_because"], "fexit switched off");
+    assert_eq!(by_kprobes["kprobe_misses_told"], true);
+    let events = std::fs::read_to_string("/sys/kernel/tracing/kprobe_events").unwrap();
+    assert!(!events.contains("mmscope_"), "{events}");
+}
 
 /// By how much a program may be larger for the verifier than docs/verifier.md says, before that page must be made anew.
 const GROWTH: f64 = 1.1;

@@ -10,14 +10,33 @@ use mmscope::{
     plan::{Decision, HOOKS, Plan},
 };
 
-fn text(plan: &Plan) -> String {
+fn decisions(decisions: &[Decision]) -> String {
     let mut text = String::new();
-    for (hook, decision) in HOOKS.iter().zip(&plan.decisions) {
+    for (hook, decision) in HOOKS.iter().zip(decisions) {
         let _ = match decision {
             Decision::Attach => writeln!(text, "{:<28} attach", hook.name),
             Decision::Absent(reason) => writeln!(text, "{:<28} absent: {reason}", hook.name),
         };
     }
+    text
+}
+
+fn places(relocations: &[Option<i32>]) -> String {
+    let places: Vec<String> =
+        relocations.iter().enumerate().filter_map(|(id, place)| Some(format!("{id}:{}", (*place)?))).collect();
+    format!("relocations {}\n", places.join(" "))
+}
+
+/// With fentry switched off.
+fn text_by_kprobes(plan: &Plan) -> String {
+    match &plan.kprobes {
+        Ok(kprobes) => decisions(&kprobes.decisions) + &places(&kprobes.relocations),
+        Err(reason) => format!("no kprobe: {reason}\n"),
+    }
+}
+
+fn text(plan: &Plan) -> String {
+    let mut text = decisions(&plan.decisions);
     let _ = writeln!(
         text,
         "task_btf {}, stack_regs {}, mm_owner {}, ctx_id {}, cgroup {}, pending {}",
@@ -33,10 +52,7 @@ fn text(plan: &Plan) -> String {
         plan.lock_ways[0].name(),
         plan.lock_ways[1].name()
     );
-    let places: Vec<String> =
-        plan.relocations.iter().enumerate().filter_map(|(id, place)| Some(format!("{id}:{}", (*place)?))).collect();
-    let _ = writeln!(text, "relocations {}", places.join(" "));
-    text
+    text + &places(&plan.relocations)
 }
 
 #[test]
@@ -47,7 +63,9 @@ fn every_known_kernel_has_its_plan() {
         let path = entry.unwrap().path();
         let facts: KernelFacts = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        insta::assert_snapshot!(name, text(&Plan::new(&facts)));
+        let plan = Plan::new(&facts);
+        insta::assert_snapshot!(format!("{name}-kprobes"), text_by_kprobes(&plan));
+        insta::assert_snapshot!(name, text(&plan));
         kernels += 1;
     }
     assert!(kernels >= 6, "{kernels} kernels");

@@ -1,6 +1,9 @@
 //! The programs of attached hooks: given up and taken back while mmscope runs, in the order in which they were attached first.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+};
 
 use aya::{
     Btf, Ebpf,
@@ -13,19 +16,23 @@ use aya::{
 use probe_common::control::{CONTROL, Control};
 use zerocopy::IntoBytes as _;
 
-use super::{Loaded, program_fds, refusal};
+use super::{Loaded, kprobes::Kprobe, refusal};
 use crate::{
     failure::Failure,
     plan::{HOOKS, Hook, HookKind},
 };
 
 /// One attached program. Dropping it detaches it.
-#[expect(dead_code, reason = "held for its drop")]
 pub(super) enum Link {
+    #[expect(dead_code, reason = "held for its drop")]
     FEntry(FEntryLink),
+    #[expect(dead_code, reason = "held for its drop")]
     FExit(FExitLink),
+    #[expect(dead_code, reason = "held for its drop")]
     BtfTracePoint(BtfTracePointLink),
+    #[expect(dead_code, reason = "held for its drop")]
     RawTracePoint(RawTracePointLink),
+    Kprobe(Kprobe),
 }
 
 /// An attached hook.
@@ -33,6 +40,27 @@ pub(super) struct Attachment {
     /// In the order of attaching.
     pub(super) programs: Vec<String>,
     pub(super) links: Vec<Link>,
+}
+
+/// What the kernel tells of a hook's programs can be looked up by this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Programs {
+    /// Descriptors of the programs.
+    pub fds: Vec<RawFd>,
+    /// Where they are kprobes, each of which does a part of the work: their names in the kernel's profile of kprobes; none of one
+    /// that is not in there. Else they step in for each other.
+    pub kprobes: Option<Vec<Option<String>>>,
+}
+
+impl Programs {
+    pub(super) fn of(ebpf: &Ebpf, attachment: &Attachment) -> Self {
+        let fd = |name: &String| Some(ebpf.program(name)?.fd().ok()?.as_fd().as_raw_fd());
+        let kprobes = attachment.links.iter().map(|link| match link {
+            Link::Kprobe(kprobe) => Some(kprobe.name().map(str::to_owned)),
+            _ => None,
+        });
+        Self { fds: attachment.programs.iter().filter_map(fd).collect(), kprobes: kprobes.collect() }
+    }
 }
 
 /// Runs of a hook's programs, and what they took, while the kernel's BPF statistics were on.
@@ -51,6 +79,7 @@ pub(super) fn load_program(ebpf: &mut Ebpf, name: &str, hook: &Hook, btf: &Btf) 
         Some(Program::FExit(program)) => program.load(hook.target, btf),
         Some(Program::BtfTracePoint(program)) => program.load(hook.target, btf),
         Some(Program::RawTracePoint(program)) => program.load(),
+        Some(Program::KProbe(program)) => program.load(),
         Some(_) => Err(ProgramError::UnexpectedProgramType),
         None => Err(ProgramError::NotLoaded),
     }
@@ -69,6 +98,7 @@ pub(super) fn link_program(ebpf: &mut Ebpf, name: &str, hook: &Hook) -> Result<L
             let link = program.attach(hook.target)?;
             program.take_link(link).map(Link::RawTracePoint)
         }
+        Some(Program::KProbe(program)) => Kprobe::attach(program, hook.target).map(Link::Kprobe),
         Some(_) => Err(ProgramError::UnexpectedProgramType),
         None => Err(ProgramError::NotLoaded),
     }
@@ -84,8 +114,8 @@ fn link_exit(program: &mut FExit) -> Result<Link, ProgramError> {
     program.take_link(link).map(Link::FExit)
 }
 
-/// Programs that do nothing: for the entry of a function, and for a tracepoint by either way.
-const CANARIES: [&str; 3] = ["canary_function", "canary_tracepoint", "canary_tracepoint_raw"];
+/// Programs that do nothing: for the entry of a function, for a tracepoint by either way, and for a function's entry by kprobe.
+const CANARIES: [&str; 4] = ["canary_function", "canary_tracepoint", "canary_tracepoint_raw", "canary_kprobe"];
 
 /// A program that does nothing, attached where a hook was given up. Dropping it detaches it.
 pub struct Canary {
@@ -115,8 +145,9 @@ impl Loaded {
             link_program(&mut self.ebpf, program, hook).or_else(|_| self.load_anew(program, program, hook))
         });
         let links = links.collect::<Result<Vec<_>, _>>().map_err(|error| refusal(&error))?;
-        self.attachments.insert(hook.name, Attachment { programs, links });
-        self.programs.insert(hook.name, program_fds(&self.ebpf, hook));
+        let attachment = Attachment { programs, links };
+        self.programs.insert(hook.name, Programs::of(&self.ebpf, &attachment));
+        self.attachments.insert(hook.name, attachment);
         Ok(())
     }
 
@@ -154,6 +185,7 @@ impl Loaded {
         let hook = HOOKS.iter().find(|known| known.name == hook)?;
         let own = self.attachments.get(hook.name)?.programs.first()?;
         let program = match (hook.kind, self.ebpf.program(own)?) {
+            (HookKind::Entry | HookKind::Exit, Program::KProbe(_)) => CANARIES[3],
             (HookKind::Entry | HookKind::Exit, _) => CANARIES[0],
             (HookKind::Tracepoint, Program::RawTracePoint(_)) => CANARIES[2],
             (HookKind::Tracepoint, _) => CANARIES[1],
@@ -213,6 +245,7 @@ pub(super) fn unload(ebpf: &mut Ebpf, program: &str) -> Result<(), ProgramError>
         Some(Program::FExit(program)) => program.unload(),
         Some(Program::BtfTracePoint(program)) => program.unload(),
         Some(Program::RawTracePoint(program)) => program.unload(),
+        Some(Program::KProbe(program)) => program.unload(),
         _ => Ok(()),
     }
 }

@@ -2,27 +2,25 @@
 //!
 //! Each hook stands alone: one that is refused costs its own answers and nothing else.
 
+mod functions;
+mod kprobes;
 mod links;
 mod relocate;
 mod statistics;
 
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, RawFd},
-    path::Path,
-};
+use std::{borrow::Cow, collections::BTreeMap, fs, io};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
     maps::{MapData, MapError},
     programs::ProgramError,
 };
-use probe_common::{event::TIMELINE_RING_BYTES, params};
+use probe_common::{call::CALLS, event::TIMELINE_RING_BYTES, params, task::TASKS};
 
+use functions::Functions;
+pub use functions::{Source, start};
 use links::{Attachment, link_program, load_program, unload};
-pub use links::{Canary, Runs};
+pub use links::{Canary, Programs, Runs};
 pub use statistics::{HELPER, RunStatistics, StatisticsSwitch, help};
 
 use crate::{
@@ -93,6 +91,8 @@ impl Timeline {
 pub struct Allowed {
     /// fentry and fexit.
     pub fentry: bool,
+    /// kprobe and kretprobe, where no function is reached by fentry.
+    pub kprobe: bool,
     /// tp_btf.
     pub tp_btf: bool,
     /// raw_tracepoint.
@@ -127,6 +127,7 @@ impl Allowed {
         let allowed = |way| !args.without.contains(&way);
         Self {
             fentry: allowed(Way::Fentry),
+            kprobe: allowed(Way::Kprobe),
             tp_btf: allowed(Way::TpBtf),
             raw_tracepoint: allowed(Way::RawTracepoint),
             lock: args.mmap_lock.map(|way| match way {
@@ -158,10 +159,20 @@ pub struct Loaded {
     attachments: BTreeMap<&'static str, Attachment>,
     /// What the canary that was loaded last is loaded for: its program and the target.
     canary_target: Option<(&'static str, &'static str)>,
-    programs: BTreeMap<&'static str, Vec<RawFd>>,
+    programs: BTreeMap<&'static str, Programs>,
+    /// How functions are reached.
+    functions: Functions,
 }
 
 impl Loaded {
+    /// What the plan says of each hook, for the way in which functions are reached.
+    fn decisions<'a>(&self, plan: &'a Plan) -> &'a [Decision] {
+        match (&self.functions, &plan.kprobes) {
+            (Functions::Kprobes(_), Ok(kprobes)) => &kprobes.decisions,
+            _ => &plan.decisions,
+        }
+    }
+
     fn make_types(&mut self) -> Result<(), ProgramError> {
         if self.btf.is_none() {
             self.btf = Some(Btf::parse(&self.targets.btf(), Endianness::default())?);
@@ -176,9 +187,9 @@ impl Loaded {
         }
     }
 
-    /// File descriptors of each attached hook's programs.
+    /// Each attached hook's programs.
     #[must_use]
-    pub fn programs(&self) -> BTreeMap<&'static str, Vec<RawFd>> {
+    pub fn programs(&self) -> BTreeMap<&'static str, Programs> {
         self.programs.clone()
     }
 }
@@ -201,19 +212,9 @@ pub fn may_read_maps() -> bool {
     }
 }
 
-/// Makes the maps and prepares the programs; nothing is attached yet. `object` is a file to use instead of the
-/// built-in object.
-///
-/// # Errors
-///
-/// When the object is not of this build, or its maps cannot be made.
-pub fn load(
-    plan: &Plan,
-    targets: &Targets,
-    thresholds: Thresholds,
-    timeline: Option<&Timeline>,
-    object: Option<&Path>,
-) -> Result<Loaded, Failure> {
+/// Makes the maps and prepares the programs; nothing is attached yet.
+fn load(source: &Source<'_>, functions: Functions) -> Result<Loaded, Failure> {
+    let Source { plan, targets, thresholds, timeline, object } = *source;
     let (origin, bytes) = match object {
         None => ("built-in kernel object".to_owned(), Cow::Borrowed(OBJECT)),
         Some(path) => (
@@ -223,7 +224,9 @@ pub fn load(
     };
     let bad = |error: relocate::ObjectError| Failure::Object { origin: origin.clone(), message: error.to_string() };
     relocate::check(&bytes).map_err(bad)?;
-    let bytes = relocate::relocate(&bytes, &plan.relocations).map_err(bad)?;
+    // Without kprobes their programs are never loaded, whatever stands in them.
+    let of_kprobes = plan.kprobes.as_ref().map_or(&plan.relocations, |kprobes| &kprobes.relocations);
+    let bytes = relocate::relocate(&bytes, &plan.relocations, of_kprobes).map_err(bad)?;
 
     let table = syscall_operations();
     let flags = [
@@ -251,6 +254,10 @@ pub fn load(
     for (name, value) in &flags {
         loader.override_global(name, value, true);
     }
+    if let Functions::Kprobes(_) = functions {
+        kprobes::forget_leftovers();
+        loader.map_max_entries(CALLS, TASKS);
+    }
     let of_timeline = timeline.map(Timeline::globals);
     if let Some((mode, tgids, comms)) = &of_timeline {
         loader
@@ -270,6 +277,7 @@ pub fn load(
         attachments: BTreeMap::new(),
         canary_target: None,
         programs: BTreeMap::new(),
+        functions,
     })
 }
 
@@ -278,15 +286,12 @@ fn processors() -> u32 {
     aya::util::nr_cpus().ok().and_then(|count| u32::try_from(count).ok()).unwrap_or(u32::MAX)
 }
 
-/// Attaches what can be attached: the state of each hook of [`HOOKS`], in its order.
-///
-/// # Errors
-///
-/// When no hook at all could be attached.
-pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec<HookState>, Failure> {
+/// Attaches what can be attached: the state of each hook of [`HOOKS`], in its order. Fails when no hook at all could be.
+fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec<HookState>, Failure> {
     let mut hooks: Vec<HookState> = Vec::with_capacity(HOOKS.len());
     let mut lock: Option<BTreeMap<&'static str, HookState>> = None;
-    for (hook, planned) in HOOKS.iter().zip(&plan.decisions) {
+    let decisions = loaded.decisions(plan);
+    for (hook, planned) in HOOKS.iter().zip(decisions) {
         let state = match &allowed.decision(hook, planned) {
             _ if hook.way.is_some() => {
                 let states = lock.get_or_insert_with(|| attach_lock(loaded, plan, allowed));
@@ -302,8 +307,8 @@ pub fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec
             },
         };
         if let HookState::Attached(_) = state {
-            let fds = program_fds(&loaded.ebpf, hook);
-            loaded.programs.insert(hook.name, fds);
+            let programs = loaded.attachments.get(hook.name).map(|attachment| Programs::of(&loaded.ebpf, attachment));
+            loaded.programs.extend(programs.map(|programs| (hook.name, programs)));
         }
         tracing::debug!(hook = hook.name, ?state, "hook");
         hooks.push(state);
@@ -329,7 +334,8 @@ fn attach_lock(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> BTreeMap<
     let mut chosen: Option<LockWay> = None;
     for way in plan.lock_ways {
         let ruled_out = allowed.lock.is_some_and(|only| only != way);
-        let all = || HOOKS.iter().zip(&plan.decisions).filter(|(hook, _)| hook.way == Some(way));
+        let decisions = loaded.decisions(plan);
+        let all = || HOOKS.iter().zip(decisions).filter(|(hook, _)| hook.way == Some(way));
         let hooks = || all().map(|(hook, planned)| (hook, allowed.decision(hook, planned)));
         if let Some(better) = chosen {
             let reason = format!("{NOT_NEEDED}{} are attached", better.name());
@@ -401,13 +407,15 @@ fn end_missing(hook: &Hook, hooks: &[HookState]) -> Option<String> {
     }
 }
 
-fn program_fds(ebpf: &Ebpf, hook: &Hook) -> Vec<RawFd> {
-    program_names(hook).filter_map(|name| Some(ebpf.program(&name)?.fd().ok()?.as_fd().as_raw_fd())).collect()
-}
-
 /// Every program that a hook may have, loaded or not.
 fn program_names(hook: &Hook) -> impl Iterator<Item = String> {
-    [Some(hook.program), hook.raw_program].into_iter().flatten().flat_map(turns)
+    let by_turns = [Some(hook.program), hook.raw_program].into_iter().flatten().flat_map(turns);
+    by_turns.chain(kprobe_programs(hook.program))
+}
+
+/// A hook's programs by kprobes, in the order of attaching: what it does, and what keeps arguments for that, if it needs any.
+fn kprobe_programs(name: &str) -> [String; 2] {
+    [format!("{name}_kprobe"), format!("{name}_call")]
 }
 
 /// A program and those that step in where it was skipped, in their order.
@@ -415,13 +423,34 @@ fn turns(name: &str) -> [String; 3] {
     [name.to_owned(), format!("{name}_again"), format!("{name}_last")]
 }
 
-/// Tries the tiers of one hook, best first.
+/// By what a hook is reached first, as doctor calls it.
+fn way_of(hook: &Hook) -> &'static str {
+    match hook.kind {
+        HookKind::Entry => "fentry",
+        HookKind::Exit => "fexit",
+        HookKind::Tracepoint => "tp_btf",
+    }
+}
+
+/// Tries the forms of one hook, best first.
 fn attach_hook(loaded: &mut Loaded, hook: &Hook, plan: &Plan, allowed: &Allowed) -> HookState {
-    let (first, switch, tier) = match hook.kind {
-        HookKind::Entry => (allowed.fentry, "fentry", Tier::F),
-        HookKind::Exit => (allowed.fentry, "fexit", Tier::F),
-        HookKind::Tracepoint => (allowed.tp_btf, "tp_btf", Tier::T),
+    if hook.kind != HookKind::Tracepoint
+        && let Functions::Kprobes(reasons) = &loaded.functions
+    {
+        let reason = reasons.get(hook.name).cloned();
+        return match attach_kprobes(loaded, hook) {
+            Ok(()) => HookState::Attached(Tier::K),
+            Err(error) => {
+                let refused = format!("kprobe {}", refusal(&error));
+                HookState::Absent(reason.into_iter().chain([refused]).collect::<Vec<_>>().join("; "))
+            }
+        };
+    }
+    let (first, tier) = match hook.kind {
+        HookKind::Entry | HookKind::Exit => (allowed.fentry, Tier::F),
+        HookKind::Tracepoint => (allowed.tp_btf, Tier::T),
     };
+    let switch = way_of(hook);
     let mut reasons = Vec::new();
     if first {
         match attach_programs(loaded, hook.program, hook, plan) {
@@ -441,7 +470,30 @@ fn attach_hook(loaded: &mut Loaded, hook: &Hook, plan: &Plan, allowed: &Allowed)
             reasons.push("raw_tracepoint switched off".to_owned());
         }
     }
+    if hook.kind != HookKind::Tracepoint {
+        match &plan.kprobes {
+            _ if !allowed.kprobe => reasons.push("kprobe switched off".to_owned()),
+            Err(reason) => reasons.push(format!("no kprobe: {reason}")),
+            Ok(_) => {}
+        }
+    }
     HookState::Absent(reasons.join("; "))
+}
+
+/// Attaches a hook's programs by kprobes: first that of the return, so that no call is kept whose return is not seen.
+fn attach_kprobes(loaded: &mut Loaded, hook: &Hook) -> Result<(), ProgramError> {
+    loaded.make_types()?;
+    let Loaded { ebpf, btf: Some(btf), attachments, .. } = loaded else { return Err(ProgramError::NotLoaded) };
+    let mut attachment = Attachment { programs: Vec::new(), links: Vec::new() };
+    for name in kprobe_programs(hook.program) {
+        if ebpf.program(&name).is_some() {
+            load_program(ebpf, &name, hook, btf)?;
+            attachment.links.push(link_program(ebpf, &name, hook)?);
+            attachment.programs.push(name);
+        }
+    }
+    attachments.insert(hook.name, attachment);
+    Ok(())
 }
 
 /// Attaches a program, and those that step in for it so that they run after it: of the programs of a function the last

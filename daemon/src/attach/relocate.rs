@@ -41,13 +41,22 @@ pub(super) fn check(object: &[u8]) -> Result<(), ObjectError> {
     }
 }
 
-/// A copy of the object with every place rewritten. What this kernel does not have becomes offset zero: the plan
+/// Sections of programs whose context is the registers.
+const KPROBES: [&str; 2] = ["kprobe", "kretprobe"];
+
+/// A copy of the object with every place rewritten, by another table in programs of kprobes. What this kernel does not have becomes offset zero: the plan
 /// leaves the programs that need it alone, and in the others it stands in dead code.
-pub(super) fn relocate(object: &[u8], relocations: &[Option<i32>; COUNT]) -> Result<Vec<u8>, ObjectError> {
+pub(super) fn relocate(
+    object: &[u8],
+    relocations: &[Option<i32>; COUNT],
+    of_kprobes: &[Option<i32>; COUNT],
+) -> Result<Vec<u8>, ObjectError> {
     let mut out = object.to_vec();
     let file = object::File::parse(object)?;
     for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
         let Some((start, length)) = section.file_range() else { continue };
+        let is_kprobe = KPROBES.contains(&section.name()?.split('/').next().unwrap_or_default());
+        let relocations = if is_kprobe { of_kprobes } else { relocations };
         let code = &mut out[start as usize..(start + length) as usize];
         let mut at = 0;
         while at + INSTRUCTION <= code.len() {

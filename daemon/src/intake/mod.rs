@@ -12,13 +12,7 @@ mod reclaim;
 mod sizes;
 mod tables;
 
-use std::{
-    collections::BTreeMap,
-    io,
-    mem::offset_of,
-    os::fd::{AsFd as _, RawFd},
-    path::Path,
-};
+use std::{collections::BTreeMap, io, mem::offset_of, os::fd::AsFd as _, path::Path};
 
 use aya::{
     Ebpf,
@@ -38,8 +32,9 @@ pub use counts::{Counts, Histogram, Histograms};
 pub use programs::ProgramFigures;
 pub use sizes::{TableSize, table_name};
 
-use crate::failure::Failure;
+use crate::{attach::Programs, failure::Failure};
 use mapping::Mapping;
+use programs::KprobeProfile;
 use reclaim::Batches;
 use tables::SlotBook;
 
@@ -170,7 +165,8 @@ pub struct Intake {
     rows_in_use: u32,
     /// As of the last look at the task table.
     tasks_busy: u32,
-    programs: BTreeMap<&'static str, Vec<RawFd>>,
+    programs: BTreeMap<&'static str, Programs>,
+    kprobes: KprobeProfile,
     own_tgid: u32,
     /// Tasks that had something open when tasks were last looked for, by entry.
     task_books: BTreeMap<u32, u64>,
@@ -213,6 +209,7 @@ impl Intake {
             rows_in_use: 0,
             tasks_busy: 0,
             programs: BTreeMap::new(),
+            kprobes: KprobeProfile::default(),
             own_tgid: std::process::id(),
             task_books: BTreeMap::new(),
             looks: 0,
@@ -228,7 +225,8 @@ impl Intake {
     }
 
     /// The programs whose own figures are read at each tick.
-    pub fn programs(&mut self, programs: BTreeMap<&'static str, Vec<RawFd>>) {
+    pub fn programs(&mut self, programs: BTreeMap<&'static str, Programs>) {
+        self.kprobes = KprobeProfile::of(&programs);
         self.programs = programs;
     }
 
@@ -278,7 +276,7 @@ impl Intake {
             lost: (0..lost::COUNT as u32).map(|reason| self.lost.read(reason)).collect(),
             pending_mismatches: self.lost.read(lost::PENDING_MISMATCH),
             tables: self.table_figures(),
-            programs: programs::read(Path::new("/proc/self/fdinfo"), &self.programs),
+            programs: programs::read(Path::new("/proc/self/fdinfo"), &self.programs, &self.kprobes.missed()),
             blocked_ns: (0..BLOCKED).map(|n| self.blocked_ns.read(n)).collect(),
             records,
         };

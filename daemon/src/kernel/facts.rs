@@ -52,6 +52,9 @@ pub struct KernelFacts {
     /// not told, or do not matter because it preempts no task inside the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_tracepoint_srcu: Option<bool>,
+    /// Whether kprobes can be made into events that programs are attached to; none where that was not looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_kprobes: Option<bool>,
     /// Size of a task's kernel stack, bytes, from the first task's in the symbol table; none where that is not told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack_bytes: Option<u32>,
@@ -102,6 +105,7 @@ impl KernelFacts {
             Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })?;
         let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
         facts.version = text("proc/version");
+        facts.has_kprobes = Some(root.join(KPROBES).exists());
         let modes = Some(text(MODES)).filter(|modes| !modes.is_empty()).or_else(|| handed_over(root));
         facts.preempts = preempts(&modes.unwrap_or_default(), &text("proc/sys/kernel/version"));
         // The table is long: only where it matters.
@@ -148,6 +152,7 @@ impl KernelFacts {
                 .filter_map(|structure| Some(((*structure).to_owned(), btf.size(structure)?)))
                 .collect(),
             preempts: None,
+            has_kprobes: None,
             has_tracepoint_srcu: None,
             stack_bytes: None,
             has_anon_exclusive: btf.has_enumerator("pageflags", "PG_anon_exclusive"),
@@ -160,6 +165,9 @@ impl KernelFacts {
         })
     }
 }
+
+/// Where perf has its kprobes.
+const KPROBES: &str = "sys/bus/event_source/devices/kprobe";
 
 /// The scheduler's modes, for root to read.
 const MODES: &str = "sys/kernel/debug/sched/preempt";

@@ -7,9 +7,9 @@ use crate::kernel::KernelFacts;
 /// Where a hook sits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookKind {
-    /// Entry of a function, by fentry.
+    /// Entry of a function, by fentry, or by kprobe where no function is reached by fentry.
     Entry,
-    /// Return of a function, by fexit.
+    /// Return of a function, by fexit, or by kretprobe.
     Exit,
     /// A tracepoint, by tp_btf, or by raw_tracepoint where that is refused.
     Tracepoint,
@@ -602,6 +602,13 @@ const INLINE_CHANGE_PROTECTION: &str = "struct vm_area_struct *vma, long unsigne
 
 pub(super) fn has_inline_changes(facts: &KernelFacts) -> bool {
     facts.functions.get("change_protection").is_some_and(|prototype| arguments(prototype) == INLINE_CHANGE_PROTECTION)
+}
+
+/// The form in which this kernel has a function, and how many arguments that has.
+pub(super) fn form_of(hook: &Hook, facts: &KernelFacts) -> Option<(&'static Form, usize)> {
+    let arguments = arguments(facts.functions.get(hook.target)?);
+    let form = hook.forms.iter().find(|form| form.arguments == arguments)?;
+    Some((form, arguments.split(", ").count()))
 }
 
 /// The argument list of a prototype.

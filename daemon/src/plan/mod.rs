@@ -2,6 +2,7 @@
 //! offsets its members lie, and what is missing and why. Pure: no kernel is touched here.
 
 mod hooks;
+mod kprobes;
 mod members;
 mod questions;
 mod syscalls;
@@ -19,16 +20,22 @@ use crate::kernel::{KernelFacts, Wanted};
 pub enum Tier {
     /// fentry or fexit.
     F,
+    /// kprobe or kretprobe.
+    K,
     /// A tracepoint: tp_btf or raw_tracepoint.
     T,
 }
 
 impl Tier {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::F, Self::K, Self::T];
+
     /// The letter.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::F => "F",
+            Self::K => "K",
             Self::T => "T",
         }
     }
@@ -109,8 +116,32 @@ pub struct Plan {
     pub tracepoint_programs: usize,
     /// The same for hooks of functions that are called with a spinlock held.
     pub spinlock_programs: usize,
+    /// Functions by kprobes, for hosts where none is reached by fentry; or why that cannot be.
+    pub kprobes: Result<Kprobes, String>,
     /// In which ways the events of mmap_lock may be told, the best first.
     pub lock_ways: [LockWay; 2],
+}
+
+/// The plan for functions that are reached by kprobes. They are never preempted, so each hook has one program.
+#[derive(Clone, Debug)]
+pub struct Kprobes {
+    /// As the plan's own.
+    pub decisions: Vec<Decision>,
+    /// What belongs at each relocation in programs of kprobes.
+    pub relocations: [Option<i32>; COUNT],
+}
+
+impl Kprobes {
+    fn new(facts: &KernelFacts, decisions: &[Decision], relocations: &[Option<i32>; COUNT]) -> Result<Self, String> {
+        let relocations = kprobes::relocations(facts, relocations)?;
+        let decide = |(hook, decision): (&Hook, &Decision)| match decision {
+            Decision::Attach if hook.kind != HookKind::Tracepoint => {
+                kprobes::refused(hook, facts, &relocations).map_or(Decision::Attach, Decision::Absent)
+            }
+            decision => decision.clone(),
+        };
+        Ok(Self { decisions: HOOKS.iter().zip(decisions).map(decide).collect(), relocations })
+    }
 }
 
 /// Programs that a hook has in the kernel object. Debian's 7.3 preempts often enough that of half a million events under a
@@ -154,7 +185,11 @@ fn with_wanted<T>(read: impl FnOnce(&Wanted<'_>) -> T) -> T {
         names.dedup();
         names
     };
-    let members: Vec<(&str, &str)> = members::MEMBERS.iter().map(|member| (member.structure, member.path)).collect();
+    let members: Vec<(&str, &str)> = members::MEMBERS
+        .iter()
+        .map(|member| (member.structure, member.path))
+        .chain(kprobes::registers().map(|register| (PT_REGS, register)))
+        .collect();
     let mut functions = targets(false);
     functions.push(SLEEPING_SPINLOCK);
     read(&Wanted {
@@ -190,8 +225,10 @@ impl Plan {
         let preempts = facts.preempts.unwrap_or(true);
         let preempts_tracepoints = preempts && facts.has_tracepoint_srcu.unwrap_or(true);
         let function_programs = if preempts_tracepoints { PROGRAMS } else { 1 + usize::from(preempts) };
+        let kprobes = Kprobes::new(facts, &decisions, &relocations);
         Self {
             decisions,
+            kprobes,
             has_task_btf,
             has_mm_owner: has(&[field::MM_OWNER, field::TASK_COMM, field::TASK_TGID, field::TASK_PID]),
             has_ctx_id: has(&[field::MM_CTX_ID]),

@@ -38,6 +38,7 @@ fn facts() -> KernelFacts {
         has_anon_exclusive: true,
         has_tracepoint_srcu: None,
         preempts: None,
+        has_kprobes: None,
         stack_bytes: None,
         helpers: vec!["get_current_task_btf".to_owned()],
     }
@@ -111,4 +112,45 @@ fn every_relocation_has_one_source() {
         let at_one_place = users.iter().all(|(_, place)| *place == users[0].1 && place.is_some());
         assert!(of_one_target || at_one_place, "relocation {id} is used by {users:?}");
     }
+}
+
+/// As [`facts`], with the registers of an architecture.
+fn facts_with(registers: &[(&str, u32)]) -> KernelFacts {
+    let mut facts = facts();
+    facts.members.extend(registers.iter().map(|(name, offset)| (format!("pt_regs.{name}"), *offset)));
+    facts
+}
+
+const X86: &[(&str, u32)] = &[("di", 112), ("si", 104), ("dx", 96), ("cx", 88), ("r8", 72), ("r9", 64), ("ax", 80)];
+
+#[test]
+fn kprobes_find_arguments_in_registers() {
+    let kprobes = Plan::new(&facts_with(X86)).kprobes.unwrap();
+    let place = |id: u16| kprobes.relocations[usize::from(id)];
+    assert_eq!([place(arg::GATHER_TLB), place(arg::GATHER_MM)], [Some(112), Some(104)]);
+    assert_eq!(place(arg::CHANGE_PROTECTION_FLAGS), Some(72));
+    assert_eq!(place(arg::GATHER_END), Some(112), "no register that may hold anything");
+    assert_eq!(place(arg::RELEASED_WRITE), None, "a tracepoint's argument is in no register");
+    assert_eq!(place(field::TASK_MM), Some(2400));
+
+    let kprobes = Plan::new(&facts_with(&[("regs", 0)])).kprobes.unwrap();
+    assert_eq!(kprobes.relocations[usize::from(arg::CHANGE_PROTECTION_FLAGS)], Some(32));
+}
+
+#[test]
+fn kprobes_find_the_result_behind_the_last_argument() {
+    let mut facts = facts_with(X86);
+    facts.functions.insert("do_wp_page".into(), "vm_fault_t(struct vm_fault *vmf)".into());
+    facts.functions.insert("down_read_killable".into(), "int(struct rw_semaphore *sem)".into());
+    let kprobes = Plan::new(&facts).kprobes.unwrap();
+    let place = |id: u16| kprobes.relocations[usize::from(id)];
+    assert_eq!([place(arg::WP_PAGE_VMF), place(arg::WP_PAGE_RET)], [Some(112), Some(80)]);
+    assert_eq!([place(arg::RWSEM), place(arg::RWSEM_RET)], [Some(112), Some(80)]);
+}
+
+#[test]
+fn what_is_in_no_register_is_absent() {
+    let registers = &X86[..3];
+    assert!(Plan::new(&facts_with(registers)).kprobes.unwrap_err().contains("registers"));
+    assert!(Plan::new(&KernelFacts { has_kprobes: Some(false), ..facts_with(X86) }).kprobes.is_err());
 }

@@ -33,7 +33,7 @@ pub(super) fn wire_hook(name: &str, state: &HookState) -> WireHook {
 
 pub(super) fn hook((_, tier, reason): &WireHook) -> Result<HookState, String> {
     let Some(name) = tier else { return Ok(HookState::Absent(reason.clone())) };
-    let tier = [Tier::F, Tier::T].into_iter().find(|tier| tier.name() == name);
+    let tier = Tier::ALL.into_iter().find(|tier| tier.name() == name);
     tier.map(HookState::Attached).ok_or_else(|| format!("there is no tier {name}"))
 }
 

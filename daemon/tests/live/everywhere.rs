@@ -273,14 +273,14 @@ fn every_absent_hook_has_a_reason_and_its_families_are_absent() {
 
 #[test]
 fn tiers_that_are_switched_off_are_done_without() {
-    let report = doctor(&["--without=fentry", "--without=tp-btf"]);
+    let report = doctor(&["--without=fentry", "--without=kprobe", "--without=tp-btf"]);
     for hook in report["hooks"].as_array().unwrap() {
         let attached = hook["attached"].as_bool().unwrap();
         let is_tracepoint = hook["kind"] == "tracepoint";
         assert!(attached <= is_tracepoint, "{hook}");
     }
-    let (code, stderr) =
-        failing(mmscope().args(["doctor", "--without=fentry", "--without=tp-btf", "--without=raw-tracepoint"]));
+    let ways = ["fentry", "kprobe", "tp-btf", "raw-tracepoint"].map(|way| format!("--without={way}"));
+    let (code, stderr) = failing(mmscope().arg("doctor").args(ways));
     assert_eq!(code, 69, "{stderr}");
     assert!(stderr.contains("switched off"), "{stderr}");
 }

@@ -451,3 +451,22 @@ fn take_post(mut stream: std::net::TcpStream) -> Option<(String, serde_json::Val
 pub(crate) fn exists(path: &str) -> bool {
     Path::new(path).exists()
 }
+
+const KPROBES: &str = "/sys/kernel/tracing/kprobe_events";
+
+/// Defines a kprobe event, or removes one; others may be in use.
+pub(crate) fn append_kprobe(command: &str) {
+    use std::io::Write as _;
+    let mut file = fs::OpenOptions::new().append(true).open(KPROBES).unwrap();
+    file.write_all(command.as_bytes()).unwrap_or_else(|error| panic!("{KPROBES}: {command}: {error}"));
+}
+
+/// Removes the kprobe events of a group.
+pub(crate) fn forget_kprobes(group: &str) {
+    for line in fs::read_to_string(KPROBES).unwrap().lines() {
+        let name = line.split_whitespace().next().and_then(|word| word.split_once(':')).map(|(_, name)| name);
+        if let Some(name) = name.filter(|name| name.starts_with(&format!("{group}/"))) {
+            append_kprobe(&format!("-:{name}"));
+        }
+    }
+}

@@ -11,7 +11,8 @@ impl Trace {
     /// Of kprobe events of one group, `p:ours/NAME FUNCTION ARGUMENTS`.
     pub(crate) fn of(events: &[&str]) -> Self {
         assert!(events.iter().all(|event| event.contains(":ours/")), "{events:?}");
-        write("kprobe_events", &events.join("\n"));
+        crate::live::forget_kprobes("ours");
+        events.iter().for_each(|event| crate::live::append_kprobe(event));
         write("buffer_size_kb", "65536");
         write("trace_clock", "mono");
         write("trace", "");
@@ -23,7 +24,7 @@ impl Trace {
     pub(crate) fn end(self) -> Vec<Line> {
         write("events/ours/enable", "0");
         let trace = fs::read_to_string(format!("{TRACING}/trace")).unwrap();
-        write("kprobe_events", "");
+        crate::live::forget_kprobes("ours");
         // "# entries-in-buffer/entries-written: 12/12   #P:2"
         let entries = trace.lines().find_map(|line| line.split_once("entries-written: ")).unwrap().1;
         let (kept, written) = entries.split_whitespace().next().and_then(|entries| entries.split_once('/')).unwrap();

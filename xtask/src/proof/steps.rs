@@ -107,7 +107,7 @@ start /config.toml
 const BLIND: &str = r#"
 stop
 mount --bind /old-version /proc/version
-start /losing.toml --without=fentry
+start /losing.toml --without=fentry --without=kprobe
 until is_over blind; do mmload --name many flip --threads 2 --cycles 2000 >/dev/null; done
 # It tells that it loses nothing more, before it leaves.
 for second in $(seq 120); do
@@ -155,7 +155,7 @@ pub(super) fn of(short: bool) -> Vec<Step> {
             BLIND,
             false,
             &[
-                ("MmscopeBlind", "`mmscope run --without=fentry`"),
+                ("MmscopeBlind", "`mmscope run --without=fentry --without=kprobe`"),
                 ("MmscopeLosing", "records from 1 us on, and a look in two seconds"),
                 ("MmscopeVersionExposed", "an older kernel's text laid over /proc/version"),
             ],
