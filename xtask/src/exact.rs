@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::libtest::Counts;
 use crate::live_test::build_live_test;
 use crate::setup::{self, GuestTools, Wants};
 use crate::vm::{Guest, in_bin};
-use crate::{build, dist, paths, userland, vm};
+use crate::{build, dist, marks, userland, vm};
 
 /// How a line of the test program's begins that carries a mix's counts.
 const LINE: &str = "exact: ";
@@ -43,9 +42,21 @@ pub(crate) struct ExactArgs {
     /// Times the work of the short form; 2 makes more than two million events on each kernel, in some 40 minutes for all of them
     #[arg(long, default_value_t = 2)]
     scale: u32,
-    /// Write docs/exactness.md
+    /// Do without fentry, as a host does that has kprobes only: another table of the page
+    #[arg(long)]
+    kprobes: bool,
+    /// Write the tables of docs/exactness.md
     #[arg(long)]
     write: bool,
+}
+
+/// How functions are reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Functions {
+    /// As by default.
+    Fentry,
+    /// As where fentry is refused.
+    Kprobes,
 }
 
 /// `cargo xtask exact`: every kernel with every number of processors.
@@ -59,21 +70,24 @@ pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
         [] => KERNELS.to_vec(),
         given => given.iter().map(String::as_str).collect(),
     };
+    let functions = if args.kprobes { Functions::Kprobes } else { Functions::Fentry };
     let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
     let mut failed = false;
     for kernel in kernels {
         for &smp in &args.smp {
-            let outcome = programs.run(guests, &kernels::resolve(kernel)?, smp, args.scale)?;
+            let outcome = programs.run(guests, &kernels::resolve(kernel)?, smp, args.scale, functions)?;
             failed |= outcome.counts.failed > 0 || outcome.counts.passed == 0 || outcome.problem.is_some();
             rows.extend(outcome.rows);
             overlaps.extend(outcome.overlaps);
         }
     }
-    let table = format!("{}\n{OVERLAPS}\n{}", table(&rows), overlap_table(&overlaps));
-    println!("\n{table}");
+    let (table, overlaps) = (table(&rows), overlap_table(&overlaps));
+    println!("\n{table}\n{overlaps}");
     if args.write {
-        let path = paths::root().join("docs/exactness.md");
-        fs::write(&path, page(&table, args)).with_context(|| format!("write {}", path.display()))?;
+        let name = if args.kprobes { "kprobes" } else { "fentry" };
+        let page = "docs/exactness.md";
+        marks::replace(page, &format!("counts by {name}"), &format!("Made by `{}`.\n\n{table}", command(args)))?;
+        marks::replace(page, &format!("overlaps by {name}"), &overlaps)?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -121,21 +135,30 @@ fn boot(guest: &Guest, tools: &GuestTools) -> Result<vm::Outcome> {
 
 impl Programs {
     /// Boots a kernel and runs all mixes.
-    pub(crate) fn run(&self, tools: &GuestTools, kernel: &Kernel, smp: u32, scale: u32) -> Result<Outcome> {
+    pub(crate) fn run(
+        &self,
+        tools: &GuestTools,
+        kernel: &Kernel,
+        smp: u32,
+        scale: u32,
+        functions: Functions,
+    ) -> Result<Outcome> {
         let mut files = userland::stress_ng()?;
         files.extend([
             in_bin(self.mmscope.clone()),
             in_bin(self.mmload.clone()),
             GuestFile { host: self.test.clone(), guest: "/bin/exact-test".to_owned() },
         ]);
+        let mut env =
+            vec![("MMSCOPE_BIN".to_owned(), "/bin/mmscope".to_owned()), ("EXACT_SCALE".to_owned(), scale.to_string())];
+        if functions == Functions::Kprobes {
+            env.push(("EXACT_WITHOUT".to_owned(), "fentry".to_owned()));
+        }
         let guest = Guest {
             smp,
             memory_mib: 3072,
             files,
-            env: vec![
-                ("MMSCOPE_BIN".to_owned(), "/bin/mmscope".to_owned()),
-                ("EXACT_SCALE".to_owned(), scale.to_string()),
-            ],
+            env,
             parallel: true,
             append: KERNEL_WORDS.to_owned(),
             timeout: Duration::from_secs(300 + 240 * u64::from(scale)),
@@ -196,16 +219,6 @@ pub(crate) fn table(rows: &[Row]) -> String {
     text
 }
 
-const OVERLAPS: &str = "## Write faults inside open windows
-
-Scripted overlaps (`mmload uffd-overlap`): one thread keeps the pending flush of a userfaultfd range open, another writes. Own
-counts beside a trace of the same run, in which kprobe events of all processors are in one order; where they differ both
-are shown. A window may open or close in the microseconds between the trace's look and the program's, and both are right then:
-the trace knows such faults (undecided), and by more than those the two may not differ. A program may be late as well in telling
-of a window: a case that differs is run again, up to three times. The trace tells a forced flush by the VMA's flags, the kernel's own pending count and
-where the copy begins, mmscope by the page-table entry. Each kernel is there with each number of processors.
-";
-
 /// The table of overlaps: own counts; where the trace's differs, it stands behind.
 pub(crate) fn overlap_table(rows: &[Row]) -> String {
     const COLUMNS: [&str; 5] = ["warranted", "unwarranted", "mitigated", "exposed", "reused"];
@@ -246,26 +259,12 @@ fn named(counts: &Value) -> String {
     if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
 }
 
-const INTRODUCTION: &str = "# Exactness
-
-What mmscope counted beside what the kernel's own kprobe and trace events counted in the same run, to the event: mixes of
-loads in guests, all at once on a few processors. `own` is the workload program, `threads` its contended locks, `stress-ng`
-eight stressors of stress-ng, two processes each. Windows are compared with tlb_finish_mmu (and change_protection before
-5.17, and writes of 4 to clear_refs); flushes with flush_tlb_mm_range; locks with mmap_lock_start_locking,
-acquire_returned and released, or before 5.11 with the rw_semaphore functions by semaphore; userfaults with
-handle_userfault; ioctls with userfaultfd_ioctl. A write hold ends with a release or a downgrade. What mmscope and the
-testing program did themselves is left out on both sides.
-
-A kernel that preempts tasks inside the kernel (6.18 and later by default) can preempt a program; until it goes on, the
-kernel skips the same program on that processor, counts that, and `mmscope_probe_misses_total` tells it. Those events are
-in the column \"skipped by the kernel\", by hook, and what their absence leads to in the column \"lost\", by the reasons of
-`mmscope_lost_total`. No other difference is accepted. An emulated processor does some thirty times less between two ticks than a
-real one, so the guest's time slices (`base_slice_ns`) are 32 times as long: tasks are preempted as often per call as elsewhere.
-";
-
-fn page(table: &str, args: &ExactArgs) -> String {
+/// What makes a table.
+fn command(args: &ExactArgs) -> String {
     let smp: Vec<String> = args.smp.iter().map(|smp| format!("--smp {smp}")).collect();
-    format!("{INTRODUCTION}\nMade by `cargo xtask exact --write --scale {} {}`.\n\n{table}", args.scale, smp.join(" "))
+    let kernels: String = args.kernel.iter().map(|kernel| format!(" --kernel {kernel}")).collect();
+    let kprobes = if args.kprobes { " --kprobes" } else { "" };
+    format!("cargo xtask exact{kprobes}{kernels} --write --scale {} {}", args.scale, smp.join(" "))
 }
 
 #[cfg(test)]

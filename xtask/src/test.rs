@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::exact::Functions;
 use crate::kernels::{self, KERNELS, Kernel};
 use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
@@ -18,6 +19,9 @@ use crate::{build, dist, exact, faults, fuzz, page, proof, selftests, service, s
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// The kernel on which own counts are compared by kprobes too; `cargo xtask exact --kprobes` has all.
+const KPROBES_KERNEL: &str = "6.12";
 
 /// The kernel whose guest has the service; `cargo xtask service` has others too.
 const SERVICE_KERNEL: &str = "6.12";
@@ -62,12 +66,14 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     guests.reverse();
     stages.extend(guests);
     let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
-    for &kernel in &kernels {
+    let by_fentry = kernels.iter().map(|&kernel| (format!("exact {kernel}"), kernel, Functions::Fentry));
+    let by_kprobes = kernels.iter().filter(|kernel| **kernel == KPROBES_KERNEL);
+    let by_kprobes = by_kprobes.map(|&kernel| (format!("exact {kernel} K"), kernel, Functions::Kprobes));
+    for (name, kernel, functions) in by_fentry.chain(by_kprobes) {
         // One after the other: each of their processors is emulated in a thread of its own.
-        let name = format!("exact {kernel}");
         stages.push(match &exact_test {
             None => Stage::left_out(name, "--no-guests, or a filter"),
-            Some(Ok(programs)) => run.exact(name, kernel, programs, &mut rows, &mut overlaps),
+            Some(Ok(programs)) => run.exact(name, kernel, programs, functions, &mut rows, &mut overlaps),
             Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
         });
     }
@@ -224,12 +230,13 @@ impl Run<'_> {
         name: String,
         kernel: &str,
         programs: &exact::Programs,
+        functions: Functions,
         rows: &mut Vec<exact::Row>,
         overlaps: &mut Vec<exact::Row>,
     ) -> Stage {
         banner(&name);
         let started = Instant::now();
-        let outcome = kernels::resolve(kernel).and_then(|kernel| programs.run(self.guests, &kernel, 2, 1));
+        let outcome = kernels::resolve(kernel).and_then(|kernel| programs.run(self.guests, &kernel, 2, 1, functions));
         match outcome {
             Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
             Ok(outcome) => {

@@ -4,7 +4,7 @@
 //! khugepaged must not work on what is left out on both sides: the guest boots with transparent_hugepage=madvise.
 //!
 //! Each mix prints one line `exact: {..}` of JSON; `cargo xtask exact` makes a table of them. `EXACT_SCALE` multiplies the
-//! work.
+//! work; `EXACT_WITHOUT` names a way of attaching that mmscope has to do without.
 
 mod downgrade;
 #[path = "../live/mod.rs"]
@@ -52,7 +52,8 @@ fn stretch_time_slices() {
 fn main() -> ExitCode {
     stretch_time_slices();
     let scale = std::env::var("EXACT_SCALE").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let daemon = Daemon::start(&[]);
+    let without = std::env::var("EXACT_WITHOUT").map(|way| format!("--without={way}")).ok();
+    let daemon = Daemon::start(&without.iter().map(String::as_str).collect::<Vec<_>>());
     let (mut passed, mut failed) = (0, 0);
     for (good, problems) in [overlap::run(&daemon), downgrade::run(&daemon)] {
         passed += good;

@@ -39,7 +39,7 @@ impl Trace {
         write("current_tracer", "nop");
         write("trace_clock", clock);
         write("buffer_size_kb", &RING_KIB.to_string());
-        write("kprobe_events", "");
+        crate::live::forget_kprobes("one");
         for event in events {
             let path = Path::new(TRACING).join("kprobe_events");
             let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
@@ -70,7 +70,7 @@ impl Trace {
 impl Drop for Trace {
     fn drop(&mut self) {
         write("events/one/enable", "0");
-        write("kprobe_events", "");
+        crate::live::forget_kprobes("one");
         write("trace", "");
         write("trace_clock", "local");
         write("tracing_on", "1");

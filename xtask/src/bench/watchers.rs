@@ -15,6 +15,8 @@ pub(super) struct Watcher {
 pub(super) const NOBODY: &str = "nothing";
 /// The name of mmscope as it is by default.
 pub(super) const MMSCOPE: &str = "mmscope";
+/// The same where fentry is not to be had.
+const BY_KPROBES: &str = "mmscope by kprobes";
 /// The names of those that it is compared with.
 pub(super) const BPFTRACE: &str = "bpftrace";
 pub(super) const KLOCKSTAT: &str = "klockstat";
@@ -38,11 +40,15 @@ const PARTS: &[(&str, &[&str])] = &[
 /// All of them, in the order of their runs: nobody first and last.
 pub(super) fn watchers(with_parts: bool) -> Vec<Watcher> {
     let whole = |name: &str, start: String| Watcher { name: name.to_owned(), start, is_part: false };
-    let mut watchers = vec![whole(NOBODY, String::new()), whole(MMSCOPE, mmscope(&[]))];
+    let mut watchers = vec![
+        whole(NOBODY, String::new()),
+        whole(MMSCOPE, mmscope("")),
+        whole(BY_KPROBES, mmscope(" --without=fentry")),
+    ];
     if with_parts {
         watchers.extend(PARTS.iter().map(|(name, hooks)| Watcher {
             name: format!("{MMSCOPE}: {name}"),
-            start: mmscope(hooks),
+            start: mmscope(&hooks.iter().map(|hook| format!(" --hook {hook}")).collect::<String>()),
             is_part: true,
         }));
     }
@@ -52,13 +58,12 @@ pub(super) fn watchers(with_parts: bool) -> Vec<Watcher> {
     watchers
 }
 
-fn mmscope(hooks: &[&str]) -> String {
-    let hooks: String = hooks.iter().map(|hook| format!(" --hook {hook}")).collect();
-    MMSCOPE_START.replace("@HOOKS@", &hooks)
+fn mmscope(options: &str) -> String {
+    MMSCOPE_START.replace("@OPTIONS@", options)
 }
 
 const MMSCOPE_START: &str = r#"
-mmscope run --overhead-budget=off@HOOKS@ >/run/watcher.log 2>&1 &
+mmscope run --overhead-budget=off@OPTIONS@ >/run/watcher.log 2>&1 &
 watcher=$!
 for second in $(seq 60); do
     grep -q " serving " /run/watcher.log && break
