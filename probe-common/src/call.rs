@@ -14,12 +14,12 @@ pub struct Call {
 
 const _: () = assert!(size_of::<Call>() == 128);
 
-/// Name of the table. It has one entry unless functions are probed by kprobes.
+/// Name of the table. It has one entry unless functions are probed by kprobes, or flushes are inline.
 pub const CALLS: &str = "CALLS";
 
 /// Place of tlb_finish_mmu: one word.
 pub const FINISH: usize = 0;
-/// Place of flush_tlb_mm_range: four words.
+/// Place of flush_tlb_mm_range: four words. Where flushes are inline, of a gather that is to be flushed: three words.
 pub const FLUSH: usize = 1;
 /// Place of tlb_gather_mmu and tlb_gather_mmu_fullmm: three words.
 pub const GATHER: usize = 5;

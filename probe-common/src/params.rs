@@ -31,6 +31,12 @@ pub const HAS_PENDING: &str = "HAS_PENDING";
 pub const HAS_TASK_TIMES: &str = "HAS_TASK_TIMES";
 /// `u32`: 1 if the kernel counts the pages that reclaim has left to be flushed (6.1 does); else it only marks the mm (5.10).
 pub const HAS_BATCHED_COUNT: &str = "HAS_BATCHED_COUNT";
+/// `u32`: 1 if the number of a task's system call is `pt_regs.syscallno`, four bytes (arm64); else it is `pt_regs.orig_ax`.
+pub const HAS_SYSCALLNO: &str = "HAS_SYSCALLNO";
+/// `u32`: 1 if flushes are inline, and those of gathers are told by the gather (arm64).
+pub const INLINE_FLUSHES: &str = "INLINE_FLUSHES";
+/// `u32`: binary logarithm of the size of a page.
+pub const PAGE_SHIFT: &str = "PAGE_SHIFT";
 /// `u32`: process id of the daemon, whose own waits are in no total.
 pub const OWN_TGID: &str = "OWN_TGID";
 /// `u32`: [`TIMELINE_ALL`] or [`TIMELINE_CHOSEN`] if every event is sent, whatever its length.

@@ -86,6 +86,16 @@ pub mod field {
     pub const TASK_FLUSH_REQUIRED: u16 = 34;
     /// `flush_tlb_info.initiating_cpu`
     pub const FLUSH_INFO_CPU: u16 = 35;
+    /// `pt_regs.syscallno`
+    pub const PT_REGS_SYSCALLNO: u16 = 36;
+    /// The word of `mmu_gather` that its bit-fields lie in
+    pub const MMU_GATHER_BITS: u16 = 37;
+    /// In it `mmu_gather.fullmm`: no offset, a mask
+    pub const MMU_GATHER_FULLMM: u16 = 38;
+    /// In it `mmu_gather.freed_tables`: no offset, a mask
+    pub const MMU_GATHER_FREED_TABLES: u16 = 39;
+    /// `vm_fault.flags`
+    pub const VM_FAULT_FLAGS: u16 = 40;
     /// First id that is no member.
     pub const END: u16 = 48;
 }
@@ -204,7 +214,11 @@ pub mod arg {
     pub const UNMAP_VMA: u16 = 102;
     /// flush_tlb_func: info
     pub const FLUSH_FUNC_INFO: u16 = 103;
+    /// tlb_flush_mmu: mmu_gather
+    pub const FLUSH_MMU_TLB: u16 = 104;
+    /// flush_tlb_batched_pending: mm
+    pub const BATCHED_PENDING_MM: u16 = 105;
 }
 
 const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
-const _: () = assert!((arg::FLUSH_FUNC_INFO as usize) < COUNT);
+const _: () = assert!((arg::BATCHED_PENDING_MM as usize) < COUNT);

@@ -217,3 +217,5 @@ pub const WP_USERFAULT: u32 = 1 << 3;
 pub const WP_MMAP_LOCK: u32 = 1 << 4;
 /// `wp_bits`: when the copy was put in place the window was still open.
 pub const WP_LATE: u32 = 1 << 5;
+/// `wp_bits`: a flush was pending elsewhere, and the kernel flushes the page inline because of it.
+pub const WP_PENDING: u32 = 1 << 6;

@@ -265,8 +265,12 @@ pub(crate) fn current_syscall() -> Option<u64> {
         return Some(Raw::u64::<{ field::STACK_ORIG_AX }>(stack));
     }
     // SAFETY: both helpers exist where the parameter says so; the second takes the first's typed pointer.
-    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
-    Some(Typed::u64::<{ field::PT_REGS_ORIG_AX }>(regs as u64))
+    let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) } as u64;
+    if params::has_syscallno() != 0 {
+        // An int, minus one outside of system calls.
+        return Some(Typed::u32::<{ field::PT_REGS_SYSCALLNO }>(regs) as i32 as u64);
+    }
+    Some(Typed::u64::<{ field::PT_REGS_ORIG_AX }>(regs))
 }
 
 /// Number of the CPU that the program runs on.

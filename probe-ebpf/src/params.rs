@@ -32,6 +32,9 @@ params! {
     HAS_PENDING: u32 = 0, has_pending;
     HAS_TASK_TIMES: u32 = 0, has_task_times;
     HAS_BATCHED_COUNT: u32 = 0, has_batched_count;
+    HAS_SYSCALLNO: u32 = 0, has_syscallno;
+    INLINE_FLUSHES: u32 = 0, inline_flushes;
+    PAGE_SHIFT: u32 = 12, page_shift;
     TIMELINE: u32 = 0, timeline;
     OWN_TGID: u32 = 0, own_tgid;
     PROCESSORS: u32 = 0, processors;

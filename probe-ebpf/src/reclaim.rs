@@ -93,6 +93,31 @@ fn key_of(task: u32, slot: u32) -> BatchKey {
     key
 }
 
+/// How far the kernel's count of what was flushed stands above that of what was put off (mm/rmap.c).
+const FLUSHED_SHIFT: u32 = 16;
+
+/// All that is outstanding of an mm is about to be flushed, if anything is, by one who needs its page tables as they are. Where that
+/// is an inline flush of the whole mm nothing else tells it.
+#[inline(always)]
+pub(crate) fn overtaken<R: Reader>(mm: u64) {
+    let Some(task) = tasks::current() else { return };
+    let Some((_, entry)) = slots::of::<R>(task, mm) else { return };
+    let batched = R::u32::<{ field::MM_TLB_FLUSH_BATCHED }>(mm);
+    if get!(entry, reclaim_open) != 0 && batched & PENDING != batched >> FLUSHED_SHIFT {
+        set!(entry, reclaim_flushed_ns = now_ns());
+    }
+}
+
+/// The task's batch is flushed, if it has one.
+#[inline(always)]
+pub(crate) fn flushed_if_any(ctx: *mut c_void, turn: Turn) {
+    if let Some(task) = tasks::find()
+        && get!(task, reclaim_first) != 0
+    {
+        flushed(ctx, turn);
+    }
+}
+
 /// A batch is flushed on all CPUs.
 #[inline(always)]
 pub(crate) fn flushed(ctx: *mut c_void, turn: Turn) {

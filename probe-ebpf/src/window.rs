@@ -60,6 +60,18 @@ pub(crate) fn open<R: Reader>(tlb: u64, mm: u64, gather: Gather, turn: Turn) {
     open_in::<R, 1>(task, tlb, mm, gather);
 }
 
+/// Path plus one of the window of a gather, as far as it is known; zero where there is none.
+#[inline(always)]
+pub(crate) fn path_of_gather(task: *mut TaskState, tlb: u64) -> u32 {
+    if get!(task, windows[0].tlb) == tlb {
+        get!(task, windows[0].path)
+    } else if get!(task, windows[1].tlb) == tlb {
+        get!(task, windows[1].path)
+    } else {
+        0
+    }
+}
+
 /// Gives up a window whose end was not seen, so that the books are right again from here on.
 #[inline(always)]
 fn drop_window<const I: usize>(task: *mut TaskState, reason: u32) {
@@ -236,6 +248,13 @@ fn count_vma(task: *mut TaskState, now: u64) {
 /// it; hardly anybody does.
 const SINGLE_PAGE_FLUSH_CEILING: u64 = 33;
 
+/// How long a range may be that is flushed page by page. On arm64 that is as many pages as a page table has entries
+/// (MAX_DVM_OPS, arch/arm64/include/asm/tlbflush.h).
+#[inline(always)]
+fn page_flush_ceiling() -> u64 {
+    if params::inline_flushes() != 0 { 1 << (params::page_shift() - 3 & 63) } else { SINGLE_PAGE_FLUSH_CEILING }
+}
+
 /// A flush is complete.
 #[inline(always)]
 pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64, stride_shift: u64, turn: Turn) {
@@ -246,7 +265,10 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
         return;
     }
     let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
-    let gathering = flushed_in::<0>(task, slot_index) | flushed_in::<1>(task, slot_index);
+    let mut gathering = flushed_in::<0>(task, slot_index) | flushed_in::<1>(task, slot_index);
+    if params::inline_flushes() != 0 {
+        gathering = true;
+    }
     let is_inline = get!(task, inline_since_ns) != 0;
     let kind = if end == u64::MAX {
         FLUSH_FULL
@@ -266,7 +288,7 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
         }
     } else {
         let pages = end.wrapping_sub(start) >> (stride_shift & 63);
-        if pages <= SINGLE_PAGE_FLUSH_CEILING {
+        if pages <= page_flush_ceiling() {
             add_u64(at!(entry, flush_pages), pages);
         }
         if kind == FLUSH_PAGE {

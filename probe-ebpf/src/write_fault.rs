@@ -11,7 +11,8 @@ use probe_common::{
     lost,
     relocation::field,
     series::{EXPOSED, MITIGATED, OP_FAULT, REUSED},
-    task::{BUSY_WP, TaskState, WP_COPIED, WP_COVERED, WP_FORCED, WP_LATE, WP_MMAP_LOCK, WP_USERFAULT},
+    slot::MmSlot,
+    task::{BUSY_WP, TaskState, WP_COPIED, WP_COVERED, WP_FORCED, WP_LATE, WP_MMAP_LOCK, WP_PENDING, WP_USERFAULT},
 };
 
 use crate::{
@@ -53,12 +54,14 @@ pub(crate) fn begin<R: Reader>(vmf: u64, turn: Turn) {
     if R::u32::<{ field::MM_TLB_FLUSH_PENDING }>(mm) == 0 {
         return;
     }
+    let inferred = if params::inline_flushes() != 0 && is_to_be_flushed::<R>(vmf, vma) { WP_PENDING } else { 0 };
+    set!(task, wp_bits = inferred);
     let found = places::overlap(task, slot_index, page, page + 4096, true);
     if !found.is_any {
         return;
     }
     let holds = get!(task, holds[0].mm) == mm || get!(task, holds[1].mm) == mm;
-    set!(task, wp_bits = WP_COVERED | if holds { WP_MMAP_LOCK } else { 0 });
+    set!(task, wp_bits = inferred | WP_COVERED | if holds { WP_MMAP_LOCK } else { 0 });
     if found.path != 0 {
         set!(task, wp_path = found.path);
         set!(task, wp_window_since_ns = get!(task, found_since_ns));
@@ -66,6 +69,19 @@ pub(crate) fn begin<R: Reader>(vmf: u64, turn: Turn) {
         set!(task, wp_vma_flags = R::u64::<{ field::VMA_FLAGS }>(vma));
         set!(task, wp_since_ns = now_ns());
     }
+}
+
+/// VM_UFFD_WP, include/linux/mm.h; set nowhere where the architecture has no such thing.
+const VM_UFFD_WP: u64 = 0x1000;
+/// FAULT_FLAG_UNSHARE, include/linux/mm_types.h (5.19 and later).
+const FAULT_FLAG_UNSHARE: u32 = 1 << 10;
+
+/// Whether the page of a write fault with a flush pending elsewhere is flushed before anything else (do_wp_page in mm/memory.c), if
+/// the fault does not go to a userfaultfd. Where that flush is inline nothing else tells it.
+#[inline(always)]
+fn is_to_be_flushed<R: Reader>(vmf: u64, vma: u64) -> bool {
+    R::u64::<{ field::VMA_FLAGS }>(vma) & VM_UFFD_WP != 0
+        && Raw::u32::<{ field::VM_FAULT_FLAGS }>(vmf) & FAULT_FLAG_UNSHARE == 0
 }
 
 /// The page of a write fault was flushed. The entry tells which flush it was: ptep_clear_flush has taken it out of the table
@@ -87,11 +103,16 @@ pub(crate) fn flushed(task: *mut TaskState, slot_index: u32, start: u64) {
     }
     set!(task, wp_bits = bits | WP_FORCED);
     if let Some(mm) = slot(slot_index) {
-        if bits & WP_COVERED != 0 {
-            increment(at!(mm, forced[1]));
-        } else {
-            increment(at!(mm, forced[0]));
-        }
+        count_forced(mm, bits);
+    }
+}
+
+#[inline(always)]
+fn count_forced(mm: *mut MmSlot, bits: u32) {
+    if bits & WP_COVERED != 0 {
+        increment(at!(mm, forced[1]));
+    } else {
+        increment(at!(mm, forced[0]));
     }
 }
 
@@ -131,9 +152,13 @@ pub(crate) fn end(ctx: *mut c_void, result: u64) {
     tasks::end(task, BUSY_WP);
     let slot_index = get!(task, wp_slot);
     let Some(mm) = slot(slot_index) else { return };
-    let bits = get!(task, wp_bits);
+    let mut bits = get!(task, wp_bits);
     if bits & WP_USERFAULT != 0 {
         return;
+    }
+    if bits & WP_PENDING != 0 {
+        count_forced(mm, bits);
+        bits |= WP_FORCED;
     }
     let page = get!(task, wp_page);
     if get!(mm, changes) != get!(task, wp_changes) {

@@ -26,10 +26,14 @@ pub(super) struct Entry {
 }
 
 const WINDOWS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu"]];
-const ESCALATIONS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu", "flush_tlb_mm_range"]];
+const ESCALATIONS: &[&[&str]] = &[
+    &["tlb_gather_mmu", "tlb_finish_mmu", "flush_tlb_mm_range"],
+    &["tlb_gather_mmu", "tlb_finish_mmu", "tlb_finish_mmu:entry"],
+];
 // Protection changes by change_protection, or before 5.17 by what stands in for it.
 const WRITE_FAULTS: &[&[&str]] = &[
     &["do_wp_page", "do_wp_page:exit", "flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu", "change_protection"],
+    &["do_wp_page", "do_wp_page:exit", "tlb_finish_mmu:entry", "tlb_gather_mmu", "tlb_finish_mmu", "change_protection"],
     &[
         "do_wp_page",
         "do_wp_page:exit",
@@ -44,8 +48,11 @@ const MPROTECTS: &[&[&str]] = &[
     &["tlb_gather_mmu", "tlb_finish_mmu", "change_protection"],
     &["mprotect_fixup", "mprotect_fixup:exit", "tlb_finish_mmu"],
 ];
-const CYCLES: &[&[&str]] =
-    &[&["change_protection", "flush_tlb_mm_range"], &["mprotect_fixup", "mprotect_fixup:exit", "flush_tlb_mm_range"]];
+const CYCLES: &[&[&str]] = &[
+    &["change_protection", "flush_tlb_mm_range"],
+    &["change_protection", "tlb_finish_mmu:entry"],
+    &["mprotect_fixup", "mprotect_fixup:exit", "flush_tlb_mm_range"],
+];
 // The functions of rw_semaphore are attached all together or not at all.
 const LOCK: &[&[&str]] = &[&["mmap_lock_acquire_returned", "mmap_lock_released"], &["down_read", "up_read"]];
 const FAULTS: &[&[&str]] = &[&["handle_userfault", "handle_userfault:exit"]];
@@ -56,7 +63,10 @@ const SHOOTDOWNS: &[&[&str]] = &[
     &["native_flush_tlb_multi", "native_flush_tlb_multi:exit"],
     &["native_flush_tlb_others", "native_flush_tlb_others:exit"],
 ];
-const RECLAIM: &[&[&str]] = &[&["try_to_unmap_one", "arch_tlbbatch_flush", "flush_tlb_mm_range"]];
+const RECLAIM: &[&[&str]] = &[
+    &["try_to_unmap_one", "arch_tlbbatch_flush", "flush_tlb_mm_range"],
+    &["try_to_unmap_one", "try_to_unmap_flush", "flush_tlb_batched_pending"],
+];
 
 macro_rules! classes {
     ($($class:ident $name:literal $severities:tt $raise:ident $counted:ident $needs:expr, $outcomes:expr, $rule:path;)*) => {

@@ -30,7 +30,7 @@ use crate::{
     kernel::Targets,
     memory,
     plan::{
-        Decision, END_ABSENT, HOOKS, Hook, HookKind, HookState, LockWay, NOT_NEEDED, Plan, Tier, has,
+        Decision, END_ABSENT, Flushing, HOOKS, Hook, HookKind, HookState, LockWay, NOT_NEEDED, Plan, Tier, has,
         syscall_operations,
     },
 };
@@ -239,6 +239,9 @@ fn load(source: &Source<'_>, functions: Functions) -> Result<Loaded, Failure> {
         (params::HAS_BATCHED_COUNT, u32::from(plan.has_batched_count)),
         (params::HAS_PENDING, u32::from(plan.has_pending)),
         (params::HAS_TASK_TIMES, u32::from(plan.has_task_times)),
+        (params::HAS_SYSCALLNO, u32::from(plan.has_syscallno)),
+        (params::INLINE_FLUSHES, u32::from(plan.flushing == Flushing::Inline)),
+        (params::PAGE_SHIFT, procfs::page_size().trailing_zeros()),
         (params::OWN_TGID, std::process::id()),
         (params::PROCESSORS, processors()),
     ];
@@ -256,6 +259,8 @@ fn load(source: &Source<'_>, functions: Functions) -> Result<Loaded, Failure> {
     }
     if let Functions::Kprobes(_) = functions {
         kprobes::forget_leftovers();
+    }
+    if matches!(functions, Functions::Kprobes(_)) || plan.flushing == Flushing::Inline {
         loader.map_max_entries(CALLS, TASKS);
     }
     let of_timeline = timeline.map(Timeline::globals);
@@ -400,6 +405,9 @@ fn detach_hook(loaded: &mut Loaded, hook: &Hook) {
 /// Why a beginning is of no use, if its end is absent.
 fn end_missing(hook: &Hook, hooks: &[HookState]) -> Option<String> {
     let end = hook.needs?;
+    if HOOKS.iter().any(|other| other.stands_in_for == Some(end) && has(hooks, other.name)) {
+        return None;
+    }
     let (_, state) = HOOKS.iter().zip(hooks).find(|(hook, _)| hook.name == end)?;
     match state {
         HookState::Attached(_) => None,

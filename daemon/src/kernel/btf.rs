@@ -76,6 +76,16 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
+/// Where a member of a struct lies.
+struct Member {
+    /// Its first bit.
+    bits: u32,
+    /// Its type.
+    id: u32,
+    /// Bits that it has, of a bit-field; else zero.
+    width: u32,
+}
+
 /// Types of a kernel, read in place.
 pub struct Btf<'a> {
     strings: &'a [u8],
@@ -184,11 +194,20 @@ impl<'a> Btf<'a> {
         let mut ty = self.find(structure, KIND_STRUCT)?;
         let mut offset = 0;
         for name in path.split('.') {
-            let (bits, id) = self.member(ty, name, 0)?;
+            let Member { bits, id, width: 0 } = self.member(ty, name, 0)? else { return None };
             offset += bits;
             ty = self.strip(id).or_else(|| self.get(id))?;
         }
         (offset % 8 == 0).then_some(offset / 8)
+    }
+
+    /// Bit offset of a bit-field of one bit.
+    #[must_use]
+    pub fn bit_offset(&self, structure: &str, name: &str) -> Option<u32> {
+        let Member { bits, width: 1, .. } = self.member(self.find(structure, KIND_STRUCT)?, name, 0)? else {
+            return None;
+        };
+        Some(bits)
     }
 
     /// Size of a struct, bytes.
@@ -197,8 +216,7 @@ impl<'a> Btf<'a> {
         Some(self.find(structure, KIND_STRUCT)?.value)
     }
 
-    /// Bit offset and type of a member that is no bit-field.
-    fn member(&self, ty: Type<'a>, name: &str, depth: u32) -> Option<(u32, u32)> {
+    fn member(&self, ty: Type<'a>, name: &str, depth: u32) -> Option<Member> {
         if depth > DEPTH || !matches!(ty.kind(), KIND_STRUCT | KIND_UNION) {
             return None;
         }
@@ -206,11 +224,11 @@ impl<'a> Btf<'a> {
             let (member, id, raw) = (ty.word(n * 3)?, ty.word(n * 3 + 1)?, ty.word(n * 3 + 2)?);
             let (bits, width) = if ty.has_bitfields() { (raw & 0xff_ffff, raw >> 24) } else { (raw, 0) };
             if member == 0 || self.text(member).is_empty() {
-                if let Some((inner, id)) = self.member(self.strip(id)?, name, depth + 1) {
-                    return Some((bits + inner, id));
+                if let Some(inner) = self.member(self.strip(id)?, name, depth + 1) {
+                    return Some(Member { bits: bits + inner.bits, ..inner });
                 }
             } else if self.text(member) == name {
-                return (width == 0).then_some((bits, id));
+                return Some(Member { bits, id, width });
             }
         }
         None

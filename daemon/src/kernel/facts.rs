@@ -14,6 +14,8 @@ pub struct Wanted<'a> {
     pub tracepoints: &'a [&'a str],
     /// Members: struct and path.
     pub members: &'a [(&'a str, &'a str)],
+    /// Bit-fields of one bit: struct and name.
+    pub bits: &'a [(&'a str, &'a str)],
     /// Structs whose size matters.
     pub structs: &'a [&'a str],
     /// BPF helpers, by their enumerator in `bpf_func_id` without `BPF_FUNC_`.
@@ -37,6 +39,9 @@ pub struct KernelFacts {
     pub tracepoints: BTreeMap<String, String>,
     /// Byte offsets of the wanted members that exist, by `struct.path`.
     pub members: BTreeMap<String, u32>,
+    /// Bit offsets of the wanted bit-fields that exist, by `struct.name`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bits: BTreeMap<String, u32>,
     /// Sizes of the wanted structs, bytes.
     #[serde(default)]
     pub sizes: BTreeMap<String, u32>,
@@ -145,6 +150,11 @@ impl KernelFacts {
                 .filter_map(|(structure, path)| {
                     Some((format!("{structure}.{path}"), btf.member_offset(structure, path)?))
                 })
+                .collect(),
+            bits: wanted
+                .bits
+                .iter()
+                .filter_map(|(structure, name)| Some((format!("{structure}.{name}"), btf.bit_offset(structure, name)?)))
                 .collect(),
             sizes: wanted
                 .structs

@@ -15,6 +15,26 @@ pub enum HookKind {
     Tracepoint,
 }
 
+/// How a kernel flushes the TLB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushing {
+    /// By functions that tell every flush (x86).
+    Called,
+    /// By instructions in the midst of other functions (arm64).
+    Inline,
+}
+
+impl Flushing {
+    /// Arm64 is known by what it keeps of a system call.
+    pub(super) fn of(facts: &KernelFacts) -> Self {
+        if facts.members.contains_key("pt_regs.syscallno") && !facts.functions.contains_key("flush_tlb_mm_range") {
+            Self::Inline
+        } else {
+            Self::Called
+        }
+    }
+}
+
 /// A way to tell the events of mmap_lock. It takes all hooks of a way, or it is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockWay {
@@ -64,6 +84,8 @@ pub struct Hook {
     pub under_spinlock: bool,
     /// The way of telling mmap_lock's events that it is part of.
     pub way: Option<LockWay>,
+    /// It is of use only where the kernel flushes so.
+    pub flushing: Option<Flushing>,
     /// What cannot be told without it.
     pub tells: &'static str,
     pub(super) forms: &'static [Form],
@@ -83,6 +105,11 @@ impl Hook {
 
     const fn in_way(mut self, way: LockWay) -> Self {
         self.way = Some(way);
+        self
+    }
+
+    const fn where_flushes_are(mut self, flushing: Flushing) -> Self {
+        self.flushing = Some(flushing);
         self
     }
 
@@ -116,6 +143,7 @@ const fn tracepoint(
         needs: None,
         under_spinlock: false,
         way: None,
+        flushing: None,
         tells,
         forms,
         members,
@@ -141,6 +169,7 @@ const fn function(
         needs: None,
         under_spinlock: false,
         way: None,
+        flushing: None,
         tells,
         forms,
         members,
@@ -179,10 +208,7 @@ pub const HOOKS: &[Hook] = &[
         "tlb_finish_mmu",
         "tlb_finish_mmu_exit",
         "pending-flush windows",
-        &[
-            form("struct mmu_gather *tlb", &[(arg::FINISH_TLB, 0)]),
-            form("struct mmu_gather *tlb, long unsigned int start, long unsigned int end", &[(arg::FINISH_TLB, 0)]),
-        ],
+        TLB_FINISH_MMU,
         TASK,
     ),
     function(
@@ -198,6 +224,38 @@ pub const HOOKS: &[Hook] = &[
         )],
         TASK,
     ),
+    function(
+        HookKind::Exit,
+        "tlb_flush_mmu:exit",
+        "tlb_flush_mmu",
+        "tlb_flush_mmu_exit",
+        "TLB flushes of gathers, where flushes are inline",
+        TLB_FLUSH_MMU,
+        &[],
+    )
+    .where_flushes_are(Flushing::Inline),
+    function(
+        HookKind::Entry,
+        "tlb_flush_mmu",
+        "tlb_flush_mmu",
+        "tlb_flush_mmu_enter",
+        "TLB flushes of gathers, where flushes are inline",
+        TLB_FLUSH_MMU,
+        INLINE_FLUSH_MEMBERS,
+    )
+    .where_flushes_are(Flushing::Inline)
+    .needing("tlb_flush_mmu:exit"),
+    function(
+        HookKind::Entry,
+        "tlb_finish_mmu:entry",
+        "tlb_finish_mmu",
+        "tlb_finish_mmu_enter",
+        "TLB flushes of gathers that end, where flushes are inline, and inner windows",
+        TLB_FINISH_MMU,
+        INLINE_FLUSH_MEMBERS,
+    )
+    .where_flushes_are(Flushing::Inline)
+    .needing("tlb_finish_mmu"),
     function(
         HookKind::Entry,
         "change_protection",
@@ -307,7 +365,8 @@ pub const HOOKS: &[Hook] = &[
         MPROTECT_FIXUP,
         &[],
     )
-    .standing_in_for("change_protection"),
+    .standing_in_for("change_protection")
+    .where_flushes_are(Flushing::Called),
     function(
         HookKind::Entry,
         "mprotect_fixup",
@@ -318,6 +377,7 @@ pub const HOOKS: &[Hook] = &[
         &[field::VMA_MM, field::VMA_FLAGS],
     )
     .standing_in_for("change_protection")
+    .where_flushes_are(Flushing::Called)
     .needing("mprotect_fixup:exit"),
     function(
         HookKind::Exit,
@@ -328,7 +388,8 @@ pub const HOOKS: &[Hook] = &[
         CHANGE_PROT_NUMA,
         &[],
     )
-    .standing_in_for("change_protection"),
+    .standing_in_for("change_protection")
+    .where_flushes_are(Flushing::Called),
     function(
         HookKind::Entry,
         "change_prot_numa",
@@ -339,6 +400,7 @@ pub const HOOKS: &[Hook] = &[
         &[field::VMA_MM],
     )
     .standing_in_for("change_protection")
+    .where_flushes_are(Flushing::Called)
     .needing("change_prot_numa:exit"),
     tracepoint(
         "mmap_lock_released",
@@ -404,7 +466,8 @@ pub const HOOKS: &[Hook] = &[
         MWRITEPROTECT_RANGE,
         &[],
     )
-    .standing_in_for("change_protection"),
+    .standing_in_for("change_protection")
+    .where_flushes_are(Flushing::Called),
     function(
         HookKind::Entry,
         "mwriteprotect_range",
@@ -415,6 +478,7 @@ pub const HOOKS: &[Hook] = &[
         &[],
     )
     .standing_in_for("change_protection")
+    .where_flushes_are(Flushing::Called)
     .needing("mwriteprotect_range:exit"),
     function(
         HookKind::Exit,
@@ -424,7 +488,8 @@ pub const HOOKS: &[Hook] = &[
         "windows of path soft_dirty",
         CLEAR_REFS_WRITE,
         &[],
-    ),
+    )
+    .where_flushes_are(Flushing::Called),
     function(
         HookKind::Entry,
         "clear_refs_write",
@@ -434,6 +499,7 @@ pub const HOOKS: &[Hook] = &[
         CLEAR_REFS_WRITE,
         &[],
     )
+    .where_flushes_are(Flushing::Called)
     .needing("clear_refs_write:exit"),
     function(
         HookKind::Exit,
@@ -562,6 +628,27 @@ pub const HOOKS: &[Hook] = &[
     ),
     function(
         HookKind::Exit,
+        "try_to_unmap_flush",
+        "try_to_unmap_flush",
+        "try_to_unmap_flush_exit",
+        "windows of path reclaim, where flushes are inline",
+        &[form("", &[])],
+        &[],
+    )
+    .standing_in_for("arch_tlbbatch_flush")
+    .where_flushes_are(Flushing::Inline),
+    function(
+        HookKind::Entry,
+        "flush_tlb_batched_pending",
+        "flush_tlb_batched_pending",
+        "flush_tlb_batched_pending_enter",
+        "ends of windows of path reclaim by others, where flushes are inline",
+        &[form("struct mm_struct *mm", &[(arg::BATCHED_PENDING_MM, 0)])],
+        &[field::MM_TLB_FLUSH_BATCHED, field::TASK_MM, field::TASK_FLAGS],
+    )
+    .where_flushes_are(Flushing::Inline),
+    function(
+        HookKind::Exit,
         "try_to_unmap_one",
         "try_to_unmap_one",
         "try_to_unmap_one_exit",
@@ -590,10 +677,29 @@ pub const HOOKS: &[Hook] = &[
         needs: None,
         under_spinlock: false,
         way: None,
+        flushing: Some(Flushing::Called),
         tells: "TLB flushes executed on the CPU that asked, where flush_tlb_mm_range is absent",
         forms: &[form("int, long unsigned int", &[(arg::TLB_FLUSH_REASON, 0), (arg::TLB_FLUSH_PAGES, 1)])],
         members: &[field::TASK_MM],
     },
+];
+
+const TLB_FINISH_MMU: &[Form] = &[
+    form("struct mmu_gather *tlb", &[(arg::FINISH_TLB, 0)]),
+    form("struct mmu_gather *tlb, long unsigned int start, long unsigned int end", &[(arg::FINISH_TLB, 0)]),
+];
+
+const TLB_FLUSH_MMU: &[Form] = &[form("struct mmu_gather *tlb", &[(arg::FLUSH_MMU_TLB, 0)])];
+
+const INLINE_FLUSH_MEMBERS: &[u16] = &[
+    field::TASK_MM,
+    field::TASK_FLAGS,
+    field::MMU_GATHER_MM,
+    field::MMU_GATHER_START,
+    field::MMU_GATHER_END,
+    field::MMU_GATHER_BITS,
+    field::MMU_GATHER_FULLMM,
+    field::MMU_GATHER_FREED_TABLES,
 ];
 
 /// change_protection before 5.17: it knows no mmu_gather, and counts its pending flush itself.

@@ -53,7 +53,12 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::MM_TLB_FLUSH_BATCHED, "mm_struct", "tlb_flush_batched.counter"),
     member(field::TASK_FLUSH_REQUIRED, "task_struct", "tlb_ubc.flush_required"),
     member(field::UFFD_CTX_MM, "userfaultfd_ctx", "mm"),
+    member(field::PT_REGS_SYSCALLNO, "pt_regs", "syscallno"),
+    member(field::VM_FAULT_FLAGS, "vm_fault", "flags"),
 ];
+
+/// The bit-fields of a gather that the probes look at.
+pub(super) const GATHER_BITS: [(&str, &str); 2] = [("mmu_gather", "fullmm"), ("mmu_gather", "freed_tables")];
 
 /// `struct.path` of a member, for people.
 pub(super) fn name(id: u16) -> String {

@@ -9,7 +9,7 @@ mod syscalls;
 
 use probe_common::relocation::{COUNT, field};
 
-pub use hooks::{HOOKS, Hook, HookKind, LockWay};
+pub use hooks::{Flushing, HOOKS, Hook, HookKind, LockWay};
 pub use questions::{Answer, Extent, answers};
 pub use syscalls::operations as syscall_operations;
 
@@ -118,6 +118,10 @@ pub struct Plan {
     pub spinlock_programs: usize,
     /// Functions by kprobes, for hosts where none is reached by fentry; or why that cannot be.
     pub kprobes: Result<Kprobes, String>,
+    /// How this kernel flushes.
+    pub flushing: Flushing,
+    /// The number of a task's system call is `pt_regs.syscallno`.
+    pub has_syscallno: bool,
     /// In which ways the events of mmap_lock may be told, the best first.
     pub lock_ways: [LockWay; 2],
 }
@@ -196,6 +200,7 @@ fn with_wanted<T>(read: impl FnOnce(&Wanted<'_>) -> T) -> T {
         functions: &functions,
         tracepoints: &targets(true),
         members: &members,
+        bits: &members::GATHER_BITS,
         structs: &[PT_REGS],
         helpers: HELPERS,
     })
@@ -213,14 +218,16 @@ impl Plan {
             relocations[usize::from(field::TASK_COMM)].map(|offset| offset + 8);
 
         relocations[usize::from(field::STACK_ORIG_AX)] = stack_orig_ax(facts, &relocations);
+        set_gather_bits(facts, &mut relocations);
 
         let mut decisions = Vec::with_capacity(HOOKS.len());
         for hook in HOOKS {
             decisions.push(decide(hook, facts, &mut relocations));
         }
         let has = |ids: &[u16]| ids.iter().all(|&id| relocations[usize::from(id)].is_some());
-        let has_task_btf =
-            HELPERS.iter().all(|name| facts.helpers.iter().any(|have| have == name)) && has(&[field::PT_REGS_ORIG_AX]);
+        let has_syscallno = has(&[field::PT_REGS_SYSCALLNO]);
+        let has_task_btf = HELPERS.iter().all(|name| facts.helpers.iter().any(|have| have == name))
+            && (has(&[field::PT_REGS_ORIG_AX]) || has_syscallno);
         // Where the kernel does not tell, it may.
         let preempts = facts.preempts.unwrap_or(true);
         let preempts_tracepoints = preempts && facts.has_tracepoint_srcu.unwrap_or(true);
@@ -240,6 +247,8 @@ impl Plan {
             function_programs,
             spinlock_programs: if facts.functions.contains_key(SLEEPING_SPINLOCK) { function_programs } else { 1 },
             tracepoint_programs: if preempts_tracepoints { PROGRAMS } else { 1 },
+            flushing: Flushing::of(facts),
+            has_syscallno,
             lock_ways: hooks::lock_ways(facts),
             has_cgroup: has(&[field::TASK_CGROUPS, field::CSS_SET_DFL_CGRP, field::CGROUP_KN, field::KERNFS_NODE_ID]),
             relocations,
@@ -254,11 +263,39 @@ fn stack_orig_ax(facts: &KernelFacts, relocations: &[Option<i32>; COUNT]) -> Opt
     Some(i32::try_from(facts.stack_bytes?).ok()? - regs + relocations[usize::from(field::PT_REGS_ORIG_AX)]?)
 }
 
+/// The word in which a gather has its bit-fields, and their masks in it.
+fn set_gather_bits(facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) {
+    let bit = |(structure, name): (&str, &str)| facts.bits.get(&format!("{structure}.{name}")).copied();
+    let [Some(fullmm), Some(freed_tables)] = members::GATHER_BITS.map(bit) else { return };
+    if fullmm / u32::BITS != freed_tables / u32::BITS {
+        return;
+    }
+    let word = fullmm / u32::BITS * (u32::BITS / 8);
+    for (id, value) in [
+        (field::MMU_GATHER_BITS, word),
+        (field::MMU_GATHER_FULLMM, 1 << (fullmm % u32::BITS)),
+        (field::MMU_GATHER_FREED_TABLES, 1 << (freed_tables % u32::BITS)),
+    ] {
+        relocations[usize::from(id)] = i32::try_from(value).ok();
+    }
+}
+
 fn decide(hook: &Hook, facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) -> Decision {
     let (prototypes, what) = match hook.kind {
         HookKind::Tracepoint => (&facts.tracepoints, "tracepoint"),
         HookKind::Entry | HookKind::Exit => (&facts.functions, "function"),
     };
+    let flushing = Flushing::of(facts);
+    match hook.flushing {
+        Some(wanted) if wanted == flushing => {}
+        Some(Flushing::Inline) => {
+            return Decision::Absent(format!("{NOT_NEEDED}this kernel's flushes are no inline ones"));
+        }
+        Some(Flushing::Called) => {
+            return Decision::Absent("this kernel flushes inline, which nothing tells".to_owned());
+        }
+        None => {}
+    }
     let Some(prototype) = prototypes.get(hook.target) else {
         return Decision::Absent(format!("this kernel has no {what} {}", hook.target));
     };
