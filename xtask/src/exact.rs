@@ -143,7 +143,7 @@ impl Programs {
         scale: u32,
         functions: Functions,
     ) -> Result<Outcome> {
-        let mut files = userland::stress_ng()?;
+        let mut files = userland::stress_ng(kernel.machine)?;
         files.extend([
             in_bin(self.mmscope.clone()),
             in_bin(self.mmload.clone()),
