@@ -31,7 +31,7 @@ pub(crate) struct Kernel {
 }
 
 /// How many versions to try when a mirror no longer has the files that its index names.
-const TRIES: usize = 4;
+const TRIES: usize = 8;
 
 /// Held while a kernel is looked for and perhaps downloaded.
 static LOOKING: Mutex<()> = Mutex::new(());
