@@ -32,6 +32,12 @@ pub(crate) fn missing<'a>(packages: &[&'a str]) -> Result<Vec<&'a str>> {
     Ok(packages.iter().copied().filter(|package| !installed.contains(package)).collect())
 }
 
+/// The version of an installed package.
+pub(crate) fn installed_version(package: &str) -> Result<String> {
+    let text = sh::output(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", package]))?;
+    Ok(text.trim().to_owned())
+}
+
 /// The command that an administrator would type to install `packages`.
 pub(crate) fn install_line(packages: &[&str]) -> String {
     format!("sudo apt-get update && sudo apt-get install --no-install-recommends {}", packages.join(" "))

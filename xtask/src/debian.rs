@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
+use crate::machine::Machine;
 use crate::{apt, paths, progress, sh};
 
 /// Names the mirror on hosts that have none of Debian's in their own apt configuration.
@@ -45,17 +46,25 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// The index, fetched anew when it is a day old.
+    /// The index of packages for a PC, fetched anew when it is a day old.
     pub(crate) fn open() -> Result<Self> {
-        Self::of("apt", SUITES, SECURITY_SUITES)
+        Self::of_machine(Machine::X86_64)
+    }
+
+    /// The same for a kind of machine, whatever this host is.
+    pub(crate) fn of_machine(machine: Machine) -> Result<Self> {
+        match machine {
+            Machine::X86_64 => Self::of("apt", machine, SUITES, SECURITY_SUITES),
+            Machine::Aarch64 => Self::of("apt-arm64", machine, SUITES, SECURITY_SUITES),
+        }
     }
 
     /// The index of the release to come, which is apart from the others: their newest package is not to be one of it.
     pub(crate) fn of_next() -> Result<Self> {
-        Self::of("apt-next", &[NEXT], &[])
+        Self::of("apt-next", Machine::X86_64, &[NEXT], &[])
     }
 
-    fn of(name: &str, suites: &[&str], security_suites: &[&str]) -> Result<Self> {
+    fn of(name: &str, machine: Machine, suites: &[&str], security_suites: &[&str]) -> Result<Self> {
         let root = paths::cache()?.join(name);
         for folder in ["state/lists/partial", "cache/archives/partial"] {
             let folder = root.join(folder);
@@ -66,21 +75,21 @@ impl Index {
         if is_fresh(&stamp) {
             return Ok(index);
         }
-        eprintln!("debian: fetching Debian's package index");
+        eprintln!("debian: fetching Debian's package index for {}", machine.debian());
         let write = |name: &str, text: &str| {
             let file = root.join(name);
             fs::write(&file, text).with_context(|| format!("write {}", file.display()))
         };
         write("status", "")?;
         write("sources.list", &sources(suites, security_suites)?)?;
-        write("apt.conf", &config(&root)?)?;
+        write("apt.conf", &config(&root, machine)?)?;
         // One suite that has left the mirror fails the update and takes nothing from the others; without a network the
         // update succeeds and fetches nothing. What counts is that there is an index.
         if let Err(error) = sh::run(index.apt("apt-get", &["update", "--quiet"]).stdout(std::io::stderr())) {
             eprintln!("debian: {error:#} (going on with what there is)");
         }
         if index.package_names("linux-")?.is_empty() {
-            bail!("Debian's package index could not be fetched");
+            bail!("Debian's package index for {} could not be fetched", machine.debian());
         }
         fs::write(&stamp, "").with_context(|| format!("write {}", stamp.display()))?;
         Ok(index)
@@ -189,8 +198,9 @@ fn network() -> Result<Vec<String>> {
 
 /// A configuration that stands alone. Of the host's only the way to the network is kept: its hooks run after each update,
 /// clean its own caches and need root.
-fn config(root: &Path) -> Result<String> {
+fn config(root: &Path, machine: Machine) -> Result<String> {
     let network = network()?;
+    let architecture = machine.debian();
     let root = root.display();
     let own = [
         r#"Dir::Etc::main "/dev/null";"#.to_owned(),
@@ -204,8 +214,8 @@ fn config(root: &Path) -> Result<String> {
         format!(r#"Dir::Cache "{root}/cache";"#),
         // The cache may lie where apt's own user cannot look.
         r#"APT::Sandbox::User "root";"#.to_owned(),
-        r#"APT::Architecture "amd64";"#.to_owned(),
-        r#"APT::Architectures { "amd64"; };"#.to_owned(),
+        format!(r#"APT::Architecture "{architecture}";"#),
+        format!(r#"APT::Architectures {{ "{architecture}"; }};"#),
         r#"Acquire::Languages "none";"#.to_owned(),
         // An archived suite's index is past its date and still signed.
         r#"Acquire::Check-Valid-Until "false";"#.to_owned(),

@@ -9,39 +9,60 @@ use object::Endianness;
 use object::elf::{FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 
+use crate::cross::Cross;
+use crate::machine::Machine;
 use crate::setup::Tools;
 use crate::{build, linker, paths, sh};
 
-/// The target that static binaries are built for. Naming it keeps the flags away from build scripts.
-pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// Where the binaries go.
+/// Where the binaries for a PC go.
 pub(crate) fn folder() -> PathBuf {
     paths::target().join("dist")
 }
 
-/// Builds, checks and strips `mmscope` and `mmload`.
+/// Where those for a machine go.
+pub(crate) fn folder_of(machine: Machine) -> PathBuf {
+    match machine {
+        Machine::X86_64 => folder(),
+        Machine::Aarch64 => folder().join(machine.name()),
+    }
+}
+
+/// Builds, checks and strips `mmscope` and `mmload` for a PC.
 pub(crate) fn dist(tools: &Tools, probe_log: bool) -> Result<[PathBuf; 2]> {
+    dist_for(Machine::X86_64, tools, probe_log)
+}
+
+/// The same for a kind of machine. The BPF object inside is the same for all: each of them is little-endian.
+pub(crate) fn dist_for(machine: Machine, tools: &Tools, probe_log: bool) -> Result<[PathBuf; 2]> {
     let object = build::bpf(tools, probe_log)?;
-    let mut cargo = build::cargo_with_object(&object);
-    static_flags(&mut cargo).args(["build", "--release", "--target", TARGET, "-p", "mmscope", "-p", "workload"]);
+    let mut cargo = static_cargo(machine, &object, "build")?;
+    cargo.args(["-p", "mmscope", "-p", "workload"]);
     if probe_log {
         cargo.args(["--features", "mmscope/probe-log"]);
     }
     sh::run(&mut cargo)?;
-    Ok([publish("mmscope")?, publish("mmload")?])
+    Ok([publish(machine, "mmscope")?, publish(machine, "mmload")?])
 }
 
-/// Makes a cargo command link everything in, glibc too.
-pub(crate) fn static_flags(cargo: &mut Command) -> &mut Command {
-    cargo.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols")
+/// A cargo command that optimises and links everything in, glibc too.
+pub(crate) fn static_cargo(machine: Machine, object: &Path, command: &str) -> Result<Command> {
+    let mut cargo = build::cargo_with_object(object);
+    let cross = Cross::setup(machine)?.map(|cross| cross.apply(&mut cargo)).unwrap_or_default();
+    cargo
+        .env(machine.target_variable("RUSTFLAGS"), format!("{cross}-C target-feature=+crt-static -C strip=symbols"))
+        // Naming the target keeps the flags away from build scripts.
+        .args([command, "--release", "--target", machine.target()]);
+    Ok(cargo)
 }
 
-/// An error unless the file needs no loader and no library.
-pub(crate) fn check_static(file: &Path) -> Result<()> {
+/// An error unless the file is a program for this machine that needs no loader and no library.
+pub(crate) fn check_static(file: &Path, machine: Machine) -> Result<()> {
     let data = fs::read(file).with_context(|| format!("read {}", file.display()))?;
     let header = FileHeader64::<Endianness>::parse(&*data).with_context(|| format!("parse {}", file.display()))?;
     let endian = header.endian()?;
+    if header.e_machine.get(endian) != machine.elf() {
+        bail!("{} is not for {}: its machine is {}", file.display(), machine.name(), header.e_machine.get(endian));
+    }
     if header.program_headers(endian, &*data)?.iter().any(|segment| segment.p_type(endian) == PT_INTERP) {
         bail!("{} is not static: it asks for a loader", file.display());
     }
@@ -52,11 +73,12 @@ pub(crate) fn check_static(file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn publish(name: &str) -> Result<PathBuf> {
-    let built = paths::target().join(TARGET).join("release").join(name);
-    check_static(&built)?;
-    let to = folder().join(name);
-    fs::create_dir_all(folder()).with_context(|| format!("create {}", folder().display()))?;
+fn publish(machine: Machine, name: &str) -> Result<PathBuf> {
+    let built = paths::target().join(machine.target()).join("release").join(name);
+    check_static(&built, machine)?;
+    let folder = folder_of(machine);
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let to = folder.join(name);
     // A new file under the old name: the old one may be running.
     let new = to.with_extension("new");
     fs::copy(&built, &new).with_context(|| format!("copy {} to {}", built.display(), new.display()))?;

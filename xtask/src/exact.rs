@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::initramfs::GuestFile;
 use crate::kernels::{self, KERNELS, Kernel};
 use crate::libtest::Counts;
-use crate::live_test::build_live_test;
+use crate::live_test::build_live_test_for;
+use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Wants};
 use crate::vm::{Guest, in_bin};
 use crate::{build, dist, marks, userland, vm};
@@ -36,6 +37,9 @@ pub(crate) struct ExactArgs {
     /// Boot this kernel, as `vm` takes it (5.10, 6.1, 6.12, 6.18 and the newest 7.x if none is given)
     #[arg(long)]
     kernel: Vec<String>,
+    /// What the guests are
+    #[arg(long, value_enum, default_value_t = Machine::HOST)]
+    arch: Machine,
     /// Processors; may be given several times
     #[arg(long, default_values_t = [2, 4])]
     smp: Vec<u32>,
@@ -61,11 +65,11 @@ pub(crate) enum Functions {
 
 /// `cargo xtask exact`: every kernel with every number of processors.
 pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
-    let tools = setup::setup(Wants { guests: true })?;
-    let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
+    let tools = setup::setup(Wants { guests: false })?;
+    let guests = setup::guests_of(args.arch)?;
     let object = build::bpf(&tools, false)?;
-    let [mmscope, mmload] = dist::dist(&tools, false)?;
-    let programs = Programs { test: build_live_test(&object, "exact")?, mmscope, mmload };
+    let [mmscope, mmload] = dist::dist_for(args.arch, &tools, false)?;
+    let programs = Programs { test: build_live_test_for(args.arch, &object, "exact")?, mmscope, mmload };
     let kernels: Vec<&str> = match args.kernel.as_slice() {
         [] => KERNELS.to_vec(),
         given => given.iter().map(String::as_str).collect(),
@@ -75,7 +79,8 @@ pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
     let mut failed = false;
     for kernel in kernels {
         for &smp in &args.smp {
-            let outcome = programs.run(guests, &kernels::resolve(kernel)?, smp, args.scale, functions)?;
+            let outcome =
+                programs.run(&guests, &kernels::resolve_for(args.arch, kernel)?, smp, args.scale, functions)?;
             failed |= outcome.counts.failed > 0 || outcome.counts.passed == 0 || outcome.problem.is_some();
             rows.extend(outcome.rows);
             overlaps.extend(outcome.overlaps);
@@ -84,7 +89,10 @@ pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
     let (table, overlaps) = (table(&rows), overlap_table(&overlaps));
     println!("\n{table}\n{overlaps}");
     if args.write {
-        let name = if args.kprobes { "kprobes" } else { "fentry" };
+        let mut name = if args.kprobes { "kprobes" } else { "fentry" }.to_owned();
+        if args.arch != Machine::X86_64 {
+            name = format!("{name} on {}", args.arch.name());
+        }
         let page = "docs/exactness.md";
         marks::replace(page, &format!("counts by {name}"), &format!("Made by `{}`.\n\n{table}", command(args)))?;
         marks::replace(page, &format!("overlaps by {name}"), &overlaps)?;
@@ -143,7 +151,7 @@ impl Programs {
         scale: u32,
         functions: Functions,
     ) -> Result<Outcome> {
-        let mut files = userland::stress_ng()?;
+        let mut files = userland::stress_ng(kernel.machine)?;
         files.extend([
             in_bin(self.mmscope.clone()),
             in_bin(self.mmload.clone()),
@@ -264,7 +272,8 @@ fn command(args: &ExactArgs) -> String {
     let smp: Vec<String> = args.smp.iter().map(|smp| format!("--smp {smp}")).collect();
     let kernels: String = args.kernel.iter().map(|kernel| format!(" --kernel {kernel}")).collect();
     let kprobes = if args.kprobes { " --kprobes" } else { "" };
-    format!("cargo xtask exact{kprobes}{kernels} --write --scale {} {}", args.scale, smp.join(" "))
+    let arch = if args.arch == Machine::X86_64 { "" } else { " --arch aarch64" };
+    format!("cargo xtask exact{arch}{kprobes}{kernels} --write --scale {} {}", args.scale, smp.join(" "))
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ fn module_path(number: usize, module: &Module) -> String {
 /// Where files lie in the archive that belong on the disk.
 const FOR_DISK: &str = "/disk";
 
-/// The first process. Its own words go to the kernel's console on ttyS0, the command's output to ttyS1, and the exit
+/// The first process. Its own words go to the kernel's console, the command's output to ttyS1, and the exit
 /// code to ttyS2.
 fn init(contents: &Contents<'_>) -> String {
     let (path, end) = if contents.root {

@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 
 use crate::debian::{self, Index, is_fresh};
+use crate::machine::{self, Machine};
 use crate::paths;
 
 /// The kernels of a full run: the oldest that mmscope knows, the stable ones since, the newest.
@@ -21,47 +22,57 @@ pub(crate) const KERNELS: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7"];
 pub(crate) struct Kernel {
     /// What `uname -r` will say, or the file's name for an image from elsewhere.
     pub(crate) release: String,
-    /// The bzImage.
+    /// What it runs on.
+    pub(crate) machine: Machine,
+    /// What a boot loader takes: a bzImage, or for Arm an Image.
     pub(crate) image: PathBuf,
     /// The `lib/modules/RELEASE` folder, if modules came with it.
     pub(crate) modules: Option<PathBuf>,
 }
 
 /// How many versions to try when a mirror no longer has the files that its index names.
-const TRIES: usize = 4;
+const TRIES: usize = 8;
 
 /// Held while a kernel is looked for and perhaps downloaded.
 static LOOKING: Mutex<()> = Mutex::new(());
 
-/// The kernel for a version prefix, or the image that a path names.
+/// The kernel of a PC for a version prefix, or the image that a path names.
 pub(crate) fn resolve(wanted: &str) -> Result<Kernel> {
+    resolve_for(Machine::X86_64, wanted)
+}
+
+/// The same of a kind of machine.
+pub(crate) fn resolve_for(machine: Machine, wanted: &str) -> Result<Kernel> {
     let _alone = LOOKING.lock().unwrap_or_else(PoisonError::into_inner);
     let path = Path::new(wanted);
     if wanted.contains('/') || path.is_file() {
-        let image = path.canonicalize().with_context(|| format!("find the kernel image {wanted}"))?;
-        let release = path.file_name().map_or_else(|| wanted.to_owned(), |name| name.to_string_lossy().into_owned());
-        return Ok(Kernel { release, image, modules: None });
+        return of_path(machine, path);
     }
     let prefix = parse_version(wanted).with_context(|| {
         format!("'{wanted}' is neither the beginning of a kernel version, as 6.12 or 7, nor the path of an image")
     })?;
 
-    let chosen = cache()?.join(format!("chosen-{wanted}"));
+    let chosen = match machine {
+        Machine::X86_64 => format!("chosen-{wanted}"),
+        Machine::Aarch64 => format!("chosen-{}-{wanted}", machine.debian()),
+    };
+    let chosen = cache()?.join(chosen);
     if is_fresh(&chosen)
-        && let Some(kernel) = fs::read_to_string(&chosen).ok().and_then(|release| unpacked(release.trim()).ok()?)
+        && let Some(kernel) =
+            fs::read_to_string(&chosen).ok().and_then(|release| unpacked(machine, release.trim()).ok()?)
     {
         return Ok(kernel);
     }
-    let index = Index::open()?;
-    let mut candidates = candidates(&index.package_names("linux-")?, &prefix);
+    let index = Index::of_machine(machine)?;
+    let mut candidates = candidates(machine, &index.package_names("linux-")?, &prefix);
     if candidates.is_empty() {
-        bail!("Debian has no cloud kernel {wanted} (looked in {})", debian::suites());
+        bail!("Debian has no cloud kernel {wanted} for {} (looked in {})", machine.debian(), debian::suites());
     }
     // Beyond the first few only what is here already: without a network that is all there is.
     let mut number = 0;
     candidates.retain(|candidate| {
         number += 1;
-        number <= TRIES || unpacked(&candidate.release).is_ok_and(|kernel| kernel.is_some())
+        number <= TRIES || unpacked(machine, &candidate.release).is_ok_and(|kernel| kernel.is_some())
     });
     let mut errors = Vec::new();
     for candidate in &candidates {
@@ -79,9 +90,25 @@ pub(crate) fn resolve(wanted: &str) -> Result<Kernel> {
     bail!("none of these kernels could be fetched: {}", errors.join(", "))
 }
 
+/// The image that a path names.
+fn of_path(machine: Machine, path: &Path) -> Result<Kernel> {
+    let image = path.canonicalize().with_context(|| format!("find the kernel image {}", path.display()))?;
+    let data = fs::read(&image).with_context(|| format!("read {}", image.display()))?;
+    if machine::is_packed_for_efi(&data) {
+        bail!("{} unpacks itself under EFI only: give the Image that is in it", image.display());
+    }
+    let seen = machine::of_image(&data);
+    if seen != machine {
+        bail!("{} is a kernel for {} and not for {}", image.display(), seen.name(), machine.name());
+    }
+    let release = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Kernel { release, machine, image, modules: None })
+}
+
 /// One kernel of the index.
 #[derive(Debug, PartialEq)]
 struct Candidate {
+    machine: Machine,
     release: String,
     /// The packages that may hold the image, the best first.
     images: Vec<String>,
@@ -91,7 +118,8 @@ struct Candidate {
 }
 
 /// The cloud kernels whose version begins with `prefix`, the newest first.
-fn candidates(names: &[String], prefix: &[u32]) -> Vec<Candidate> {
+fn candidates(machine: Machine, names: &[String], prefix: &[u32]) -> Vec<Candidate> {
+    let flavour = format!("-cloud-{}", machine.debian());
     let mut found: BTreeMap<(Vec<u32>, &str), Candidate> = BTreeMap::new();
     let has = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
     for name in names {
@@ -99,7 +127,7 @@ fn candidates(names: &[String], prefix: &[u32]) -> Vec<Candidate> {
             continue;
         };
         let release = rest.strip_suffix("-unsigned").unwrap_or(rest);
-        let Some(version) = release.strip_suffix("-cloud-amd64").and_then(release_version) else { continue };
+        let Some(version) = release.strip_suffix(flavour.as_str()).and_then(release_version) else { continue };
         // Without a third number it is the metapackage that follows the newest.
         if version.len() < 3 || !version.starts_with(prefix) {
             continue;
@@ -112,7 +140,7 @@ fn candidates(names: &[String], prefix: &[u32]) -> Vec<Candidate> {
             .collect();
         let more = ["linux-modules", "linux-base"].map(|kind| format!("{kind}-{release}"));
         let more = more.into_iter().filter(|name| has(name)).collect();
-        found.insert((version, release), Candidate { release: release.to_owned(), images, more });
+        found.insert((version, release), Candidate { machine, release: release.to_owned(), images, more });
     }
     found.into_values().rev().collect()
 }
@@ -129,7 +157,7 @@ fn parse_version(text: &str) -> Option<Vec<u32>> {
 
 impl Candidate {
     fn fetch(&self, index: &Index) -> Result<Kernel> {
-        if let Some(kernel) = unpacked(&self.release)? {
+        if let Some(kernel) = unpacked(self.machine, &self.release)? {
             return Ok(kernel);
         }
         let to = cache()?.join(&self.release);
@@ -154,19 +182,19 @@ impl Candidate {
             fs::remove_dir_all(&to).with_context(|| format!("clear {}", to.display()))?;
         }
         fs::rename(&new, &to).with_context(|| format!("write {}", to.display()))?;
-        unpacked(&self.release)?.with_context(|| format!("no vmlinuz in {}", self.images.join(", ")))
+        unpacked(self.machine, &self.release)?.with_context(|| format!("no vmlinuz in {}", self.images.join(", ")))
     }
 }
 
 /// The kernel as it lies in the cache, if it does.
-fn unpacked(release: &str) -> Result<Option<Kernel>> {
+fn unpacked(machine: Machine, release: &str) -> Result<Option<Kernel>> {
     let tree = cache()?.join(release);
     let modules = ["usr/lib/modules", "lib/modules"].map(|folder| tree.join(folder).join(release));
     let image = [tree.join(format!("boot/vmlinuz-{release}")), modules[0].join("vmlinuz"), modules[1].join("vmlinuz")]
         .into_iter()
         .find(|file| file.is_file());
     let modules = modules.into_iter().find(|folder| folder.join("kernel").is_dir());
-    Ok(image.map(|image| Kernel { release: release.to_owned(), image, modules }))
+    Ok(image.map(|image| Kernel { release: release.to_owned(), machine, image, modules }))
 }
 
 fn cache() -> Result<PathBuf> {
@@ -178,6 +206,7 @@ fn cache() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::{Candidate, candidates, release_version};
+    use crate::machine::Machine::{Aarch64, X86_64};
 
     fn names() -> Vec<String> {
         let mut names = [
@@ -192,6 +221,7 @@ mod tests {
             "linux-binary-7.3.4+deb13-cloud-amd64",
             "linux-modules-7.3.4+deb13-cloud-amd64",
             "linux-image-7.4-rc1-cloud-amd64",
+            "linux-image-6.12.118+deb13-cloud-arm64",
         ]
         .map(str::to_owned);
         names.sort();
@@ -200,15 +230,25 @@ mod tests {
 
     #[test]
     fn numbers_are_compared_as_numbers() {
-        let releases: Vec<String> = candidates(&names(), &[6, 12]).into_iter().map(|found| found.release).collect();
+        let releases: Vec<String> =
+            candidates(X86_64, &names(), &[6, 12]).into_iter().map(|found| found.release).collect();
         assert_eq!(releases, ["6.12.117+deb13-cloud-amd64", "6.12.90+deb12-cloud-amd64"]);
-        let releases: Vec<String> = candidates(&names(), &[6, 1]).into_iter().map(|found| found.release).collect();
+        let releases: Vec<String> =
+            candidates(X86_64, &names(), &[6, 1]).into_iter().map(|found| found.release).collect();
         assert_eq!(releases, ["6.1.0-50-cloud-amd64", "6.1.0-9-cloud-amd64"]);
+    }
+
+    #[test]
+    fn a_kernel_of_another_machine_is_none() {
+        let found = candidates(Aarch64, &names(), &[6]);
+        let releases: Vec<_> = found.iter().map(|found| (found.machine, found.release.as_str())).collect();
+        assert_eq!(releases, [(Aarch64, "6.12.118+deb13-cloud-arm64")]);
     }
 
     #[test]
     fn the_package_with_the_image_comes_first() {
         let expected = Candidate {
+            machine: X86_64,
             release: "7.3.4+deb13-cloud-amd64".to_owned(),
             images: vec![
                 "linux-binary-7.3.4+deb13-cloud-amd64".to_owned(),
@@ -216,7 +256,7 @@ mod tests {
             ],
             more: vec!["linux-modules-7.3.4+deb13-cloud-amd64".to_owned()],
         };
-        assert_eq!(candidates(&names(), &[7]), [expected]);
+        assert_eq!(candidates(X86_64, &names(), &[7]), [expected]);
     }
 
     #[test]

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::initramfs::GuestFile;
 use crate::kernels::Kernel;
+use crate::machine::Machine;
 use crate::setup::GuestTools;
 use crate::vm::{Guest, Outcome, in_bin};
-use crate::{build, dist, sh};
+use crate::{dist, sh};
 
 /// What a guest that runs the guests' tests needs.
 pub(crate) struct Binaries<'a> {
@@ -63,10 +64,15 @@ impl Binaries<'_> {
     }
 }
 
-/// Builds one of the daemon's live test programs, static.
+/// Builds one of the daemon's live test programs, static, for guests that are PCs.
 pub(crate) fn build_live_test(object: &Path, name: &str) -> Result<PathBuf> {
-    let mut cargo = build::cargo_with_object(object);
-    dist::static_flags(&mut cargo).args(["test", "--no-run", "--release", "--target", dist::TARGET, "-p", "mmscope"]);
+    build_live_test_for(Machine::X86_64, object, name)
+}
+
+/// The same for a kind of machine.
+pub(crate) fn build_live_test_for(machine: Machine, object: &Path, name: &str) -> Result<PathBuf> {
+    let mut cargo = dist::static_cargo(machine, object, "test")?;
+    cargo.args(["--no-run", "-p", "mmscope"]);
     cargo.args(["--features", "live", "--test", name, "--message-format=json-render-diagnostics"]);
     let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;
     if !output.status.success() {
@@ -78,6 +84,6 @@ pub(crate) fn build_live_test(object: &Path, name: &str) -> Result<PathBuf> {
         .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .context("cargo names no program for the live tests")?;
-    dist::check_static(&program)?;
+    dist::check_static(&program, machine)?;
     Ok(program)
 }

@@ -11,6 +11,7 @@ mod bench;
 mod build;
 mod catalogue;
 mod console;
+mod cross;
 mod dashboards;
 mod debian;
 mod dist;
@@ -25,6 +26,7 @@ mod libtest;
 mod linker;
 mod lint;
 mod live_test;
+mod machine;
 mod marks;
 mod modules;
 mod package;
@@ -58,6 +60,8 @@ mod verifier;
 mod vm;
 mod workers;
 
+use machine::Machine;
+
 /// The project's tasks. On a fresh machine each of them does the set-up that it needs.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -86,6 +90,9 @@ enum Task {
     },
     /// Build static binaries, target/dist/mmscope and target/dist/mmload, and packages of the first
     Dist {
+        /// What to build for; other machines than PCs have a folder of their own in target/dist
+        #[arg(long, value_enum, default_value_t = Machine::HOST)]
+        target: Machine,
         /// Debian's package too
         #[arg(long)]
         deb: bool,
@@ -183,9 +190,9 @@ fn run_task(task: Task) -> Result<ExitCode> {
             let built = build::build(&tools, true, build.probe_log)?;
             return run::run(&built.mmscope, &args);
         }
-        Task::Dist { deb, rpm, tar, probe_log } => {
+        Task::Dist { target, deb, rpm, tar, probe_log } => {
             let tools = setup::setup(setup::Wants { guests: false })?;
-            let built: Vec<PathBuf> = dist::dist(&tools, probe_log)?.into();
+            let built: Vec<PathBuf> = dist::dist_for(target, &tools, probe_log)?.into();
             built.iter().for_each(|path| println!("{}", path.display()));
             let kinds = [(deb, package::Kind::Deb), (rpm, package::Kind::Rpm), (tar, package::Kind::Tar)];
             let kinds: Vec<_> = kinds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| kind).collect();

@@ -1,5 +1,5 @@
 //! Where things lie: the workspace, its target folder, and the cache that outlives checkouts. Creates nothing but the
-//! cache folder.
+//! cache folder and what it is asked to empty.
 
 use std::env;
 use std::fs;
@@ -36,4 +36,12 @@ pub(crate) fn cache() -> Result<PathBuf> {
     fs::create_dir_all(&dir).with_context(|| format!("create the cache folder {}", dir.display()))?;
     // Programs are run from it by other working directories.
     dir.canonicalize().with_context(|| format!("resolve {}", dir.display()))
+}
+
+/// Makes an empty folder.
+pub(crate) fn clear(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("clear {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))
 }

@@ -10,10 +10,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::machine::Machine;
 use crate::{apt, paths, sh};
-
-const PROGRAM: &str = "qemu-system-x86_64";
-const PACKAGE: &str = "qemu-system-x86";
 
 /// A QEMU that starts.
 #[derive(Clone)]
@@ -25,16 +23,19 @@ pub(crate) struct Qemu {
 }
 
 impl Qemu {
-    /// Finds it, or unpacks it.
-    pub(crate) fn setup() -> Result<Self> {
-        if let Some(program) = sh::in_path(PROGRAM) {
+    /// Finds the one that emulates this machine, or unpacks it.
+    pub(crate) fn setup(machine: Machine) -> Result<Self> {
+        if let Some(program) = sh::in_path(machine.qemu()) {
             return Ok(Self { program, libraries: None });
         }
-        let tree = paths::cache()?.join("tools/qemu");
-        let cached = Self::in_tree(&tree)?;
+        let tree = paths::cache()?.join(match machine {
+            Machine::X86_64 => "tools/qemu",
+            Machine::Aarch64 => "tools/qemu-aarch64",
+        });
+        let cached = Self::in_tree(&tree, machine)?;
         // It stops starting when the system under it is upgraded: then it is made again.
         if !cached.starts() {
-            unpack(&tree)?;
+            unpack(&tree, machine)?;
         }
         if !cached.starts() {
             bail!(
@@ -46,11 +47,12 @@ impl Qemu {
         Ok(cached)
     }
 
-    fn in_tree(tree: &Path) -> Result<Self> {
-        let folders = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio"];
+    fn in_tree(tree: &Path, machine: Machine) -> Result<Self> {
+        let host = Machine::HOST.multiarch();
+        let folders = [format!("usr/lib/{host}"), format!("lib/{host}"), format!("usr/lib/{host}/pulseaudio")];
         let libraries = std::env::join_paths(folders.map(|folder| tree.join(folder)))
             .with_context(|| format!("the cache folder {} must have no colon in its name", tree.display()))?;
-        Ok(Self { program: tree.join("usr/bin").join(PROGRAM), libraries: Some(libraries) })
+        Ok(Self { program: tree.join("usr/bin").join(machine.qemu()), libraries: Some(libraries) })
     }
 
     /// A command that runs it, and dies with us.
@@ -78,11 +80,11 @@ impl Qemu {
 }
 
 /// Unpacks QEMU and all that it depends on and this machine does not have.
-fn unpack(tree: &Path) -> Result<()> {
+fn unpack(tree: &Path, machine: Machine) -> Result<()> {
     if !apt::available() {
-        bail!("no {PROGRAM} in PATH: install it with this system's package manager");
+        bail!("no {} in PATH: install it with this system's package manager", machine.qemu());
     }
-    let packages = apt::would_install(PACKAGE)?;
+    let packages = apt::would_install(machine.qemu_package())?;
     eprintln!("setup: QEMU into {} ({} packages)", tree.display(), packages.len());
     let new = tree.with_extension("new");
     for folder in [tree, &new] {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::debian::Index;
+use crate::machine::Machine;
 use crate::prometheus::Release;
 use crate::qemu::Qemu;
 use crate::toolchain::{self, Toolchain};
@@ -13,7 +15,7 @@ use crate::{apt, linker, paths, sh};
 /// What the caller is going to do.
 #[derive(Clone, Copy)]
 pub(crate) struct Wants {
-    /// Boot guests.
+    /// Boot guests that are PCs.
     pub(crate) guests: bool,
 }
 
@@ -23,17 +25,21 @@ pub(crate) struct Tools {
     pub(crate) toolchain: Toolchain,
     /// The linker of the probes.
     pub(crate) linker: PathBuf,
-    /// Programs for guests and live tests, if they were wanted.
+    /// Programs for such guests and live tests, if they were wanted.
     pub(crate) guests: Option<GuestTools>,
 }
 
 /// What guests and the live tests use.
 #[derive(Clone)]
 pub(crate) struct GuestTools {
-    /// QEMU's PC.
+    /// What the guests are.
+    pub(crate) machine: Machine,
+    /// Their emulator.
     pub(crate) qemu: Qemu,
-    /// A static busybox: the guest's userland.
+    /// A static busybox of this host's.
     pub(crate) busybox: PathBuf,
+    /// A static busybox of theirs: their userland.
+    pub(crate) guest_busybox: PathBuf,
     /// Prometheus' own parser of expositions and rules.
     pub(crate) promtool: PathBuf,
     /// Debian's Prometheus, which scrapes with its own client.
@@ -50,7 +56,7 @@ pub(crate) fn setup(wants: Wants) -> Result<Tools> {
 
     let (toolchain, linker) = find_pair()?.with_context(toolchain::how_to_get_one)?;
     let linker = linker.map_or_else(linker::install, Ok)?;
-    let guests = if wants.guests { Some(guest_tools()?) } else { None };
+    let guests = if wants.guests { Some(guest_tools(Machine::X86_64)?) } else { None };
     Ok(Tools { toolchain, linker, guests })
 }
 
@@ -58,7 +64,7 @@ pub(crate) fn setup(wants: Wants) -> Result<Tools> {
 pub(crate) fn tell(tools: &Tools) {
     println!("compiler for BPF: {}", tools.toolchain.describe());
     println!("linker for BPF:   {}", tools.linker.display());
-    if let Some(GuestTools { qemu, busybox, promtool, prometheus }) = &tools.guests {
+    if let Some(GuestTools { qemu, busybox, promtool, prometheus, .. }) = &tools.guests {
         println!("qemu:             {}", qemu.program.display());
         println!("busybox:          {}", busybox.display());
         println!("promtool:         {}", promtool.display());
@@ -68,8 +74,13 @@ pub(crate) fn tell(tools: &Tools) {
 
 /// What guests need, without the BPF tools: for booting kernels with binaries that are already built.
 pub(crate) fn guests_only() -> Result<GuestTools> {
+    guests_of(Machine::X86_64)
+}
+
+/// The same for a kind of machine.
+pub(crate) fn guests_of(machine: Machine) -> Result<GuestTools> {
     install_packages(&missing_guest_packages()?)?;
-    guest_tools()
+    guest_tools(machine)
 }
 
 /// Packages of this machine's distribution for a task of its own, installed if they are missing.
@@ -142,9 +153,26 @@ pub(crate) fn busybox() -> Result<PathBuf> {
     extracted("busybox", "busybox-static", "bin/busybox")
 }
 
-fn guest_tools() -> Result<GuestTools> {
+fn guest_tools(machine: Machine) -> Result<GuestTools> {
     let prometheus = Release::Bookworm.programs()?.prometheus;
-    Ok(GuestTools { qemu: Qemu::setup()?, busybox: busybox()?, promtool: promtool()?, prometheus })
+    let busybox = busybox()?;
+    let guest_busybox = if machine == Machine::HOST { busybox.clone() } else { busybox_of(machine)? };
+    Ok(GuestTools { machine, qemu: Qemu::setup(machine)?, busybox, guest_busybox, promtool: promtool()?, prometheus })
+}
+
+/// A static busybox of another machine's, of the release that the tools of guests are of.
+fn busybox_of(machine: Machine) -> Result<PathBuf> {
+    let tree = paths::cache()?.join(format!("tools/busybox-{}", machine.debian()));
+    let file = tree.join("bin/busybox");
+    if !file.is_file() {
+        // Under its final name only when complete.
+        let new = tree.with_extension("new");
+        paths::clear(&new)?;
+        Index::of_machine(machine)?.unpack(&["busybox-static/bookworm"], &new)?;
+        paths::clear(&tree)?;
+        std::fs::rename(&new, &tree).with_context(|| format!("write {}", tree.display()))?;
+    }
+    Ok(file)
 }
 
 /// A program of a package of this machine's distribution, out of the cache.

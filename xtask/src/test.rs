@@ -12,7 +12,8 @@ use clap::Args;
 use crate::exact::Functions;
 use crate::kernels::{self, KERNELS, Kernel};
 use crate::libtest::{Counts, Failures};
-use crate::live_test::{Binaries, build_live_test};
+use crate::live_test::{Binaries, build_live_test, build_live_test_for};
+use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
 use crate::{build, dist, exact, faults, fuzz, page, proof, selftests, service, sh, simulate};
@@ -35,24 +36,31 @@ pub(crate) struct TestArgs {
     /// Boot this kernel, as `vm` takes it (5.10, 6.1, 6.12, 6.18 and the newest 7.x if none is given)
     #[arg(long)]
     kernel: Vec<String>,
+    /// What the guests are; of another machine than this host there are the guests' tests and exact ones alone
+    #[arg(long, value_enum, default_value_t = Machine::HOST, conflicts_with = "no_guests")]
+    arch: Machine,
     /// Run only tests whose names contain one of these
     filter: Vec<String>,
 }
 
 /// Runs all stages; the code says whether everything passed.
 pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
-    let tools = setup::setup(Wants { guests: true })?;
-    let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
+    let tools = setup::setup(Wants { guests: false })?;
+    let guests = setup::guests_of(args.arch)?;
     let object = build::bpf(&tools, false)?;
-    let [mmscope, mmload] = dist::dist(&tools, false)?;
-    let run = Run { object, mmscope, mmload, guests, filter: &args.filter };
+    let [mmscope, mmload] = dist::dist_for(args.arch, &tools, false)?;
+    let run = Run { object, mmscope, mmload, guests: &guests, filter: &args.filter };
+    let is_own = args.arch == Machine::HOST;
 
     let kernels: Vec<&str> = match args.kernel.as_slice() {
         [] => KERNELS.to_vec(),
         given => given.iter().map(String::as_str).collect(),
     };
-    let mut stages = vec![run.units(), run.host()];
-    stages.push(if args.filter.is_empty() { run.page() } else { Stage::left_out("page", "a filter") });
+    let mut stages = Vec::new();
+    if is_own {
+        stages.extend([run.units(), run.host()]);
+        stages.push(if args.filter.is_empty() { run.page() } else { Stage::left_out("page", "a filter") });
+    }
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
     let exact_test = if args.no_guests || !args.filter.is_empty() { None } else { Some(run.exact_programs()) };
     let mut guests = in_parallel(newest_first(&kernels), |kernel| {
@@ -78,20 +86,21 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         });
     }
     let mut comparisons = Vec::new();
-    if exact_test.is_some() {
+    let is_whole = is_own && exact_test.is_some();
+    if is_whole {
         let compare = |kernel| run.selftests(format!("selftests {kernel}"), kernel);
         for (stage, comparison) in in_parallel(newest_first(&kernels), compare)?.into_iter().rev() {
             stages.push(stage);
             comparisons.extend(comparison);
         }
     }
-    let has = |kernel: &str| exact_test.is_some() && kernels.contains(&kernel);
+    let has = |kernel: &str| is_whole && kernels.contains(&kernel);
     // The longest first.
     let others = [
         ("service", has(SERVICE_KERNEL)),
-        ("proof", exact_test.is_some()),
+        ("proof", is_whole),
         ("faults", has(faults::KERNEL)),
-        ("fuzz", args.filter.is_empty()),
+        ("fuzz", is_own && args.filter.is_empty()),
     ];
     let others = others.into_iter().filter_map(|(name, is_wanted)| is_wanted.then_some(name)).collect();
     stages.extend(in_parallel(others, |name| match name {
@@ -100,7 +109,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         "faults" => run.faults(),
         _ => counted("fuzz", || fuzz::short(&run.object)),
     })?);
-    if args.filter.is_empty() {
+    if is_own && args.filter.is_empty() {
         stages.push(counted("simulate", || simulate::short(&run.object)));
     }
     if !rows.is_empty() {
@@ -216,11 +225,11 @@ impl Run<'_> {
 
     /// Builds the guests' tests into one static program.
     fn build_guest_test(&self) -> Result<PathBuf> {
-        build_live_test(&self.object, "guest")
+        build_live_test_for(self.guests.machine, &self.object, "guest")
     }
 
     fn exact_programs(&self) -> Result<exact::Programs> {
-        let test = build_live_test(&self.object, "exact")?;
+        let test = build_live_test_for(self.guests.machine, &self.object, "exact")?;
         Ok(exact::Programs { test, mmscope: self.mmscope.clone(), mmload: self.mmload.clone() })
     }
 
@@ -236,7 +245,8 @@ impl Run<'_> {
     ) -> Stage {
         banner(&name);
         let started = Instant::now();
-        let outcome = kernels::resolve(kernel).and_then(|kernel| programs.run(self.guests, &kernel, 2, 1, functions));
+        let kernel = kernels::resolve_for(self.guests.machine, kernel);
+        let outcome = kernel.and_then(|kernel| programs.run(self.guests, &kernel, 2, 1, functions));
         match outcome {
             Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
             Ok(outcome) => {
@@ -250,7 +260,8 @@ impl Run<'_> {
     fn guest(&self, name: String, kernel: &str, program: &Path) -> Stage {
         banner(&name);
         let started = Instant::now();
-        match kernels::resolve(kernel).and_then(|kernel| self.boot(kernel, program)) {
+        let kernel = kernels::resolve_for(self.guests.machine, kernel);
+        match kernel.and_then(|kernel| self.boot(kernel, program)) {
             Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
             Ok((counts, problem, failures)) => Stage::ended(name, started, counts, problem).explained(failures),
         }

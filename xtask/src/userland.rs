@@ -12,28 +12,35 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 use crate::debian::Index;
 use crate::initramfs::GuestFile;
+use crate::machine::Machine;
 use crate::{linker, paths};
-
-/// Where the loader looks without being told, and where packages put things.
-const LIBRARY_FOLDERS: &[&str] = &["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64"];
 
 /// Packages that only hold what a library opens at run time if it is there (drivers of graphics cards, more than half
 /// of the download): no program asks for them by name, and one that did would be told so.
 const OPENED_AT_RUN_TIME: &[&str] = &["libllvm", "libz3-", "mesa-libgallium"];
 
+/// Where the loader looks without being told, and where packages put things.
+fn library_folders(machine: Machine) -> [String; 5] {
+    let name = machine.multiarch();
+    [format!("lib/{name}"), format!("usr/lib/{name}"), "lib64".into(), "usr/lib64".into(), "lib".into()]
+}
+
 /// The load generator stress-ng and all that it needs, each file at the path where the loader looks for it.
-pub(crate) fn stress_ng() -> Result<Vec<GuestFile>> {
-    program("stress-ng", "usr/bin/stress-ng")
+pub(crate) fn stress_ng(machine: Machine) -> Result<Vec<GuestFile>> {
+    program(machine, "stress-ng", "usr/bin/stress-ng")
 }
 
 /// The program at `path` of a package.
-fn program(package: &str, path: &str) -> Result<Vec<GuestFile>> {
-    let index = Index::open()?;
-    let all = paths::cache()?.join("userland");
+fn program(machine: Machine, package: &str, path: &str) -> Result<Vec<GuestFile>> {
+    let index = Index::of_machine(machine)?;
+    let all = paths::cache()?.join(match machine {
+        Machine::X86_64 => "userland",
+        Machine::Aarch64 => "userland-arm64",
+    });
     let folder = all.join(format!("{package}_{}", index.version(package)?));
     if !folder.is_dir() {
         let tree = all.join(format!("{package}.tree"));
-        clear(&tree)?;
+        paths::clear(&tree)?;
         let packages = index.would_install(package)?;
         let packages: Vec<String> = packages
             .iter()
@@ -43,8 +50,8 @@ fn program(package: &str, path: &str) -> Result<Vec<GuestFile>> {
         index.unpack(&packages.iter().map(String::as_str).collect::<Vec<_>>(), &tree)?;
         // Under its final name only when complete.
         let new = all.join(format!("{package}.new"));
-        clear(&new)?;
-        for (from, to) in closure(&tree, path)? {
+        paths::clear(&new)?;
+        for (from, to) in closure(machine, &tree, path)? {
             let to = new.join(to);
             let above = to.parent().unwrap_or(&new);
             fs::create_dir_all(above).with_context(|| format!("create {}", above.display()))?;
@@ -65,7 +72,8 @@ fn program(package: &str, path: &str) -> Result<Vec<GuestFile>> {
 
 /// A program of an unpacked tree, its loader, and the libraries that it and they ask for: the file, and its path in the
 /// guest without the first slash.
-fn closure(tree: &Path, program: &str) -> Result<Vec<(PathBuf, String)>> {
+fn closure(machine: Machine, tree: &Path, program: &str) -> Result<Vec<(PathBuf, String)>> {
+    let folders = library_folders(machine);
     let file = tree.join(program);
     let data = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
     let mut found = vec![(file.clone(), program.to_owned())];
@@ -74,25 +82,25 @@ fn closure(tree: &Path, program: &str) -> Result<Vec<(PathBuf, String)>> {
     if let Some(loader) = interpreter(&data).with_context(|| format!("parse {}", file.display()))? {
         let loader = loader.trim_start_matches('/').to_owned();
         let name = loader.rsplit('/').next().unwrap_or_default().to_owned();
-        found.push((library(tree, &name)?, loader));
+        found.push((library(&folders, tree, &name)?, loader));
         seen.insert(name);
     }
     while let Some(name) = wanted.pop() {
         if !seen.insert(name.clone()) {
             continue;
         }
-        let file = library(tree, &name)?;
+        let file = library(&folders, tree, &name)?;
         let data = fs::read(&file).with_context(|| format!("read {}", file.display()))?;
         wanted.extend(linker::needed(&data).with_context(|| format!("parse {}", file.display()))?);
-        found.push((file, format!("{}/{name}", LIBRARY_FOLDERS[0])));
+        found.push((file, format!("{}/{name}", folders[0])));
     }
     Ok(found)
 }
 
-fn library(tree: &Path, name: &str) -> Result<PathBuf> {
-    let files: Vec<PathBuf> = LIBRARY_FOLDERS.iter().map(|folder| tree.join(folder).join(name)).collect();
+fn library(folders: &[String], tree: &Path, name: &str) -> Result<PathBuf> {
+    let files: Vec<PathBuf> = folders.iter().map(|folder| tree.join(folder).join(name)).collect();
     let Some(file) = files.iter().find(|file| file.is_file()) else {
-        bail!("no package has the library {name} (looked in {} of {})", LIBRARY_FOLDERS.join(", "), tree.display());
+        bail!("no package has the library {name} (looked in {} of {})", folders.join(", "), tree.display());
     };
     // Mostly a link to the name with the whole version.
     file.canonicalize().with_context(|| format!("resolve {}", file.display()))
@@ -108,14 +116,6 @@ fn interpreter(data: &[u8]) -> Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// Makes an empty folder.
-fn clear(folder: &Path) -> Result<()> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("clear {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))
 }
 
 #[cfg(test)]

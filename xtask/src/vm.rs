@@ -1,6 +1,6 @@
 //! A guest: QEMU around a kernel and an initramfs, its three serial ports, and how it ended.
 //!
-//! ttyS0 is the kernel's console and goes to a file that is watched for splats; ttyS1 carries the command's output, byte
+//! One port is the kernel's console and goes to a file that is watched for splats; ttyS1 carries the command's output, byte
 //! for byte; ttyS2 brings the exit code. A guest that ends without an exit code has failed, whatever it printed.
 //! Emulated (TCG): hardware virtualisation is not everywhere, and instruction counts need emulation.
 
@@ -19,6 +19,7 @@ use clap::Args;
 use crate::console::Console;
 use crate::initramfs::{self, Contents, GUEST_ADDRESS, GuestFile};
 use crate::kernels::{self, Kernel};
+use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Wants};
 use crate::{dist, modules, paths, progress, root, sh, userland};
 
@@ -45,6 +46,9 @@ pub(crate) struct VmArgs {
     /// The beginning of a version ("6.12", "5.10", "7" for the newest 7.x), or the path of a kernel image
     #[arg(long, default_value = "6.12")]
     kernel: String,
+    /// What the guest is
+    #[arg(long, value_enum, default_value_t = Machine::HOST)]
+    arch: Machine,
     /// Processors [default: 2, with --icount 1]
     #[arg(long)]
     smp: Option<u32>,
@@ -95,23 +99,22 @@ pub(crate) struct VmArgs {
 
 /// `cargo xtask vm`: builds what the guest runs, boots it, and passes its exit code on.
 pub(crate) fn main(args: &VmArgs) -> Result<ExitCode> {
-    let (tools, binaries) = if args.no_build {
-        let present =
-            ["mmscope", "mmload"].map(|name| dist::folder().join(name)).into_iter().filter(|file| file.is_file());
-        (setup::guests_only()?, present.collect())
+    let binaries = if args.no_build {
+        let files = ["mmscope", "mmload"].map(|name| dist::folder_of(args.arch).join(name));
+        files.into_iter().filter(|file| file.is_file()).collect()
     } else {
-        let tools = setup::setup(Wants { guests: true })?;
-        let built: Vec<PathBuf> = dist::dist(&tools, args.probe_log)?.into();
-        (tools.guests.context("set-up of the guest tools")?, built)
+        let tools = setup::setup(Wants { guests: false })?;
+        dist::dist_for(args.arch, &tools, args.probe_log)?.to_vec()
     };
+    let tools = setup::guests_of(args.arch)?;
     let mut files: Vec<GuestFile> = binaries.into_iter().map(in_bin).collect();
     for file in &args.file {
         files.push(parse_file(file)?);
     }
     if args.stress_ng {
-        files.extend(userland::stress_ng()?);
+        files.extend(userland::stress_ng(args.arch)?);
     }
-    let kernel = kernels::resolve(&args.kernel)?;
+    let kernel = kernels::resolve_for(args.arch, &args.kernel)?;
     let guest = Guest {
         smp: args.smp.unwrap_or(if args.icount { 1 } else { 2 }),
         memory_mib: args.memory,
@@ -303,6 +306,13 @@ impl Guest {
 
     fn boot(&self, tools: &GuestTools) -> Result<Outcome> {
         let started = Instant::now();
+        let machine = self.kernel.machine;
+        if machine != tools.machine {
+            bail!("the kernel {} is for {}, the emulator is not", self.kernel.release, machine.name());
+        }
+        if self.root.is_some() && machine != Machine::HOST {
+            bail!("--root: an installation of Debian can be made for this host's kind of machine only");
+        }
         let folder = new_folder()?;
         eprintln!("vm: booting {} ({})", self.kernel.release, folder.display());
 
@@ -324,7 +334,7 @@ impl Guest {
         initramfs::write(
             &initrd,
             &Contents {
-                busybox: &tools.busybox,
+                busybox: &tools.guest_busybox,
                 modules: &modules::collect(&self.kernel, &wanted, &tools.busybox)?,
                 files: &self.files,
                 env: &self.env,
@@ -369,7 +379,8 @@ impl Guest {
         let mut command = tools.qemu.command();
         let thread = if self.parallel && !self.icount { "multi" } else { "single" };
         command
-            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-machine", "pc", "-cpu", "max"])
+            .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
+            .args(self.kernel.machine.qemu_machine())
             .arg("-accel")
             .arg(format!("tcg,thread={thread}"))
             .args(["-smp", &self.smp.to_string(), "-m", &format!("{}M", self.memory_mib)])
@@ -383,7 +394,7 @@ impl Guest {
             .args(["-chardev", "stdio,id=output,signal=off"])
             .arg("-chardev")
             .arg(format!("file,id=exit,path={}", escaped(&folder.join("exit"))))
-            .args(["-serial", "chardev:console", "-serial", "chardev:output", "-serial", "chardev:exit"]);
+            .args(self.kernel.machine.qemu_ports());
         if self.icount {
             // sleep=off: idle time passes at once instead of in real time.
             command.args(["-icount", "shift=0,sleep=off"]);
@@ -414,11 +425,10 @@ impl Guest {
     fn kernel_command_line(&self) -> String {
         // With -no-reboot a panic ends QEMU at once, and what the kernel cannot recover from is made a panic. A WARNING
         // is not: the run goes on, its other findings count, and it has failed all the same.
-        let mut words = "console=ttyS0,115200 panic=-1 oops=panic softlockup_panic=1 hung_task_panic=1 \
-            sysctl.kernel.panic_on_rcu_stall=1"
-            .to_owned();
-        // Emulated timers are late on a busy host, and a check of them would stop the boot; nobody waits for entropy.
-        words.push_str(" no_timer_check random.trust_cpu=on");
+        let mut words = self.kernel.machine.kernel_words().to_owned();
+        words.push_str(" panic=-1 oops=panic softlockup_panic=1 hung_task_panic=1 sysctl.kernel.panic_on_rcu_stall=1");
+        // Nobody waits for entropy.
+        words.push_str(" random.trust_cpu=on");
         if self.icount {
             // Its clock runs on while it waits for the host's disk: minutes of it in a second.
             words.push_str(" sysctl.kernel.hung_task_timeout_secs=0");

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use super::source::{Source, Tree};
 use super::table::{FLAGS, LEFT_OUT, PARTS, RUNS, Run};
 use crate::debian::Index;
+use crate::machine::Machine;
 use crate::{dist, paths, setup, sh};
 
 /// All that decides what is built, and how: a change of it makes a new folder in the cache.
@@ -150,7 +151,7 @@ fn compile(tree: &Tree, program: &str, to: &Path) -> Result<()> {
         }
     }
     sh::output(gcc.arg("-o").arg(to).args(["-lrt", "-lpthread", "-lm"]))?;
-    dist::check_static(to)
+    dist::check_static(to, Machine::X86_64)
 }
 
 /// What a compiler has against a program, in one line.
