@@ -86,6 +86,12 @@ pub mod field {
     pub const TASK_FLUSH_REQUIRED: u16 = 34;
     /// `flush_tlb_info.initiating_cpu`
     pub const FLUSH_INFO_CPU: u16 = 35;
+    /// `mm_struct.mmap_lock.rwbase.rtmutex`
+    pub const MM_MMAP_LOCK_RTMUTEX: u16 = 36;
+    /// `css_set.subsys[controller]`, of the v1 controller that tasks are named by
+    pub const CSS_SET_STATE: u16 = 37;
+    /// `cgroup_subsys_state.cgroup`
+    pub const STATE_CGROUP: u16 = 38;
     /// First id that is no member.
     pub const END: u16 = 48;
 }

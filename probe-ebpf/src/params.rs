@@ -27,11 +27,13 @@ params! {
     HAS_MM_OWNER: u32 = 0, has_mm_owner;
     HAS_CTX_ID: u32 = 0, has_ctx_id;
     HAS_CGROUP: u32 = 0, has_cgroup;
+    HAS_V1_CGROUP: u32 = 0, has_v1_cgroup;
     HAS_STACK_REGS: u32 = 0, has_stack_regs;
     INLINE_CHANGES: u32 = 0, inline_changes;
     HAS_PENDING: u32 = 0, has_pending;
     HAS_TASK_TIMES: u32 = 0, has_task_times;
     HAS_BATCHED_COUNT: u32 = 0, has_batched_count;
+    HAS_RT_LOCKS: u32 = 0, has_rt_locks;
     TIMELINE: u32 = 0, timeline;
     OWN_TGID: u32 = 0, own_tgid;
     PROCESSORS: u32 = 0, processors;

@@ -53,6 +53,8 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::MM_TLB_FLUSH_BATCHED, "mm_struct", "tlb_flush_batched.counter"),
     member(field::TASK_FLUSH_REQUIRED, "task_struct", "tlb_ubc.flush_required"),
     member(field::UFFD_CTX_MM, "userfaultfd_ctx", "mm"),
+    member(field::STATE_CGROUP, "cgroup_subsys_state", "cgroup"),
+    member(field::MM_MMAP_LOCK_RTMUTEX, "mm_struct", "mmap_lock.rwbase.rtmutex"),
 ];
 
 /// `struct.path` of a member, for people.
