@@ -145,3 +145,87 @@ fn build_id(notes: &[u8]) -> Option<Vec<u8>> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// BTF without any type.
+    const EMPTY: &[u8] = b"\x9f\xeb\x01\0\x18\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+
+    fn root_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        root
+    }
+
+    fn file(build_id: Option<&[u8]>, btf: &[u8]) -> File {
+        File { path: "types".to_owned(), btf: btf.to_owned(), build_id: build_id.map(<[u8]>::to_vec) }
+    }
+
+    fn fit(file: &File, root: &tempfile::TempDir) -> Result<Fit, String> {
+        match file.check(root.path()) {
+            Ok(Types::File { fit, .. }) => Ok(fit),
+            Ok(Types::Own) => panic!("types of a file"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_kernel_s_own_types_decide_where_they_are_seen() {
+        let root = root_with(&[(OWN, EMPTY)]);
+        assert_eq!(fit(&file(None, EMPTY), &root), Ok(Fit::Same));
+        assert!(fit(&file(None, b"\x9f\xeb\x01"), &root).unwrap_err().contains("/sys/kernel/btf/vmlinux"));
+        // An empty file hides them.
+        assert_eq!(fit(&file(None, EMPTY), &root_with(&[(OWN, b"")])), Ok(Fit::Unknown));
+    }
+
+    #[test]
+    fn a_build_id_decides_without_them() {
+        let notes = b"\x04\0\0\0\x04\0\0\0\x01\0\0\0Xen\0abcd\x04\0\0\0\x03\0\0\0\x03\0\0\0GNU\0\x01\x02\xff\0";
+        let root = root_with(&[(NOTES, notes)]);
+        assert_eq!(fit(&file(Some(&[1, 2, 255]), EMPTY), &root), Ok(Fit::BuildId));
+        let error = fit(&file(Some(&[1, 2, 3]), EMPTY), &root).unwrap_err();
+        assert!(error.starts_with("types: ") && error.contains("010203") && error.contains("0102ff"), "{error}");
+    }
+
+    #[test]
+    fn else_names_of_functions_have_to_be_known() {
+        let root = root_with(&[("proc/kallsyms", b"ffffffff81000000 T f\nffffffff81000010 t g\n")]);
+        let types = |names: &[&str]| {
+            let mut strings = vec![0_u8];
+            let mut words = Vec::new();
+            for name in names {
+                words.extend([u32::try_from(strings.len()).unwrap(), 12 << 24, 0]);
+                strings.extend(name.bytes().chain([0]));
+            }
+            let length = |length: usize| u32::try_from(length).unwrap();
+            let header = [24, 0, length(words.len() * 4), length(words.len() * 4), length(strings.len())];
+            let mut bytes = vec![0x9f, 0xeb, 1, 0];
+            bytes.extend(header.iter().chain(&words).flat_map(|word| word.to_le_bytes()));
+            bytes.extend(strings);
+            bytes
+        };
+        assert_eq!(fit(&file(None, &types(&["f", "g"])), &root), Ok(Fit::Names(2, 2)));
+        assert!(fit(&file(None, &types(&["f", "h"])), &root).unwrap_err().contains("1 of its 2 functions"));
+        assert_eq!(fit(&file(None, &types(&["f"])), &root_with(&[])), Ok(Fit::Unknown));
+    }
+
+    #[test]
+    fn what_has_no_types_is_refused_by_its_name() {
+        let folder = root_with(&[("text", b"no types"), ("raw", EMPTY)]);
+        let read = |name: &str| File::read(&folder.path().join(name)).map(|_| ()).map_err(|error| error.to_string());
+        assert!(read("text").unwrap_err().contains("text: neither BTF nor an ELF file"));
+        assert!(read("nowhere").unwrap_err().contains("nowhere"));
+        assert_eq!(read("raw"), Ok(()));
+        let own = PathBuf::from("/proc/self/exe");
+        let error = File::read(&own).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("no section .BTF"), "{error}");
+    }
+}
