@@ -125,7 +125,7 @@ pub struct TopArgs {
         long,
         value_name = "URL",
         value_parser = url,
-        conflicts_with_all = ["own_probes", "config_file", "object", "without", "hooks", "mmap_lock"]
+        conflicts_with_all = ["own_probes", "config_file", "object", "btf", "without", "hooks", "mmap_lock"]
     )]
     pub url: Option<Url>,
     /// Time between two questions to it, such as 500ms or 10s
@@ -155,8 +155,9 @@ impl TopArgs {
     /// Whether something was said that only own probes can do.
     #[must_use]
     pub fn wants_own_probes(&self) -> bool {
-        let ProbeArgs { object, without, hooks, mmap_lock } = &self.probes;
-        let has_options = object.is_some() || !without.is_empty() || !hooks.is_empty() || mmap_lock.is_some();
+        let ProbeArgs { object, btf, without, hooks, mmap_lock } = &self.probes;
+        let has_options =
+            object.is_some() || btf.is_some() || !without.is_empty() || !hooks.is_empty() || mmap_lock.is_some();
         self.own_probes || self.config_file.is_some() || has_options
     }
 }
@@ -306,6 +307,10 @@ pub struct ProbeArgs {
     /// Kernel object to load instead of the built-in one; it must be of the same build
     #[arg(long, value_name = "FILE")]
     pub object: Option<PathBuf>,
+    /// Take the kernel's types from this file, for kernels that have none themselves: BTF, or an ELF file (vmlinux) with a section
+    /// .BTF; it must be of the running kernel
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
     /// Do without a way of attaching; may be given several times
     #[arg(long, value_name = "WAY", value_enum)]
     pub without: Vec<Way>,

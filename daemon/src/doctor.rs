@@ -9,7 +9,7 @@ use crate::{
     cli::DoctorArgs,
     export::CATALOGUE,
     failure::Failure,
-    kernel::KernelFacts,
+    kernel::{KernelFacts, Lockdown},
     plan::{self, Answer, Extent, HOOKS, HookKind, HookState, NOT_NEEDED, Plan},
     privileges,
 };
@@ -30,6 +30,8 @@ pub struct Report {
     kprobes_because: Option<String>,
     /// Whether the kernel tells what kprobes miss; none where there are none.
     kprobe_misses_told: Option<bool>,
+    /// What else is to be known of this host, a sentence each.
+    host: Vec<String>,
     /// Loaded programs, with the instructions that the verifier looked at where the kernel tells.
     programs: BTreeMap<String, Option<u32>>,
     /// Families that cannot be measured here.
@@ -83,6 +85,7 @@ impl Report {
             tracepoint_programs: plan.tracepoint_programs,
             kprobes_because: None,
             kprobe_misses_told: None,
+            host: Vec::new(),
             programs: BTreeMap::new(),
             absent_families: CATALOGUE
                 .iter()
@@ -111,6 +114,9 @@ impl Report {
                     writeln!(text, "  {:width$}  -  absent: {reason}\n  {:width$}     {word}: {what}", hook.hook, "")
                 }
             };
+        }
+        for note in &self.host {
+            let _ = writeln!(text, "\n{}", textwrap::fill(note, WIDTH));
         }
         if let Some(reason) = &self.kprobes_because {
             let _ = writeln!(text, "\nFunctions are probed by kprobes (K), fentry is not to be had: {reason}.");
@@ -165,6 +171,27 @@ impl Report {
     }
 }
 
+/// Characters of a line of prose.
+const WIDTH: usize = 110;
+
+/// What of the host's own is behind what is absent, or changes what figures mean.
+fn host_notes(facts: &KernelFacts, plan: &Plan) -> Vec<String> {
+    let lockdown = facts.lockdown.map(|lockdown| match lockdown {
+        Lockdown::Integrity => {
+            "This kernel is locked down (integrity). Programs may read its memory; the scheduler's mode in debugfs is hidden, and \
+             where the kernel's build does not tell whether it preempts tasks, it is taken to."
+        }
+        Lockdown::Confidentiality => {
+            "This kernel is locked down (confidentiality): programs may read its memory by typed pointers alone, and kprobes and \
+             tracefs are refused. What cannot be measured so is absent."
+        }
+    });
+    let controller = plan.controller.as_ref().map(|controller| {
+        format!("Cgroups of v1 are mounted here: processes are told by the cgroup that the controller {controller} has them in.")
+    });
+    facts.types.text().into_iter().chain(lockdown.map(str::to_owned)).chain(controller).collect()
+}
+
 /// Attaches for a moment and tells.
 ///
 /// # Errors
@@ -172,16 +199,18 @@ impl Report {
 /// When nothing at all can be measured.
 pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     if args.facts {
-        return print(&read_facts()?);
+        return print(&read_facts(args)?);
     }
     privileges::check(Path::new("/"))?;
-    let facts = read_facts()?;
+    let facts = read_facts(args)?;
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
     let (targets, object) = (&facts.targets, args.probes.object.as_deref());
     let source = Source { plan: &plan, targets, thresholds: Thresholds::NEVER, timeline: None, object };
     let (loaded, (), hooks) = attach::start(&source, &Allowed::of(&args.probes), |_| Ok(()))?;
+    let host = host_notes(&facts, &plan);
     let mut report = Report::new(facts.release, &plan, &hooks);
+    report.host = host;
     report.programs = attach::verified(&loaded);
     report.kprobes_because = loaded.against_fentry().map(str::to_owned);
     report.kprobe_misses_told = loaded.tells_kprobe_misses();
@@ -198,8 +227,8 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     Ok(report.code())
 }
 
-fn read_facts() -> Result<KernelFacts, Failure> {
-    plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))
+fn read_facts(args: &DoctorArgs) -> Result<KernelFacts, Failure> {
+    Ok(plan::read_facts(Path::new("/"), args.probes.btf.as_deref())?)
 }
 
 fn print(value: &impl Serialize) -> Result<ExitCode, Failure> {

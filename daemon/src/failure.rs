@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use crate::kernel::FactsError;
+
 /// An end of the program that its user can do something about: one line on stderr.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -40,7 +42,7 @@ pub enum Failure {
         /// Why.
         message: String,
     },
-    /// The kernel object does not belong to this binary.
+    /// The kernel object does not belong to this binary, or a file's types not to this kernel.
     #[error("{origin}: {message}")]
     Object {
         /// The file, or "built-in kernel object".
@@ -97,6 +99,16 @@ pub enum Failure {
     /// A call that should not fail did.
     #[error("{0}")]
     System(String),
+}
+
+impl From<FactsError> for Failure {
+    fn from(error: FactsError) -> Self {
+        match error {
+            FactsError::File { path, error } => Self::Unreadable { path, error },
+            FactsError::Unfit { path, message } => Self::Object { origin: path, message },
+            error => Self::Nothing(error.to_string()),
+        }
+    }
 }
 
 impl Failure {

@@ -42,7 +42,7 @@ pub fn start(
     args: &ProbeArgs,
     timeline: Option<&Timeline>,
 ) -> Result<(Loaded, Observer, Host), Failure> {
-    let facts = plan::read_facts(Path::new("/")).map_err(|error| Failure::Nothing(error.to_string()))?;
+    let facts = plan::read_facts(Path::new("/"), args.btf.as_deref())?;
     let plan = Plan::new(&facts);
     privileges::raise_memlock();
     let thresholds = timeline.map_or_else(|| Thresholds::of(&config.record), |_| Timeline::THRESHOLDS);
@@ -55,7 +55,7 @@ pub fn start(
     memory::give_back();
     let observer = Observer {
         intake,
-        identity: Identity::new("/".into(), config),
+        identity: Identity::new("/".into(), config, plan.controller.as_deref()),
         has_pending: plan.has_pending,
         start: Instant::now(),
     };

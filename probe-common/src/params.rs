@@ -21,6 +21,8 @@ pub const HAS_MM_OWNER: &str = "HAS_MM_OWNER";
 pub const HAS_CTX_ID: &str = "HAS_CTX_ID";
 /// `u32`: 1 if a task's cgroup id can be walked to.
 pub const HAS_CGROUP: &str = "HAS_CGROUP";
+/// `u32`: 1 if that is to be the cgroup of a v1 controller instead of that of v2.
+pub const HAS_V1_CGROUP: &str = "HAS_V1_CGROUP";
 /// `u32`: 1 if a task's saved registers can be found from its stack, where the helper is missing.
 pub const HAS_STACK_REGS: &str = "HAS_STACK_REGS";
 /// `u32`: 1 if change_protection counts its pending flush itself and knows no mmu_gather (before 5.17).
@@ -37,6 +39,8 @@ pub const HAS_SYSCALLNO: &str = "HAS_SYSCALLNO";
 pub const INLINE_FLUSHES: &str = "INLINE_FLUSHES";
 /// `u32`: binary logarithm of the size of a page.
 pub const PAGE_SHIFT: &str = "PAGE_SHIFT";
+/// `u32`: 1 if mmap_lock is made of a mutex of PREEMPT_RT and a count of readers.
+pub const HAS_RT_LOCKS: &str = "HAS_RT_LOCKS";
 /// `u32`: process id of the daemon, whose own waits are in no total.
 pub const OWN_TGID: &str = "OWN_TGID";
 /// `u32`: [`TIMELINE_ALL`] or [`TIMELINE_CHOSEN`] if every event is sent, whatever its length.

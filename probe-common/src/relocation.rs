@@ -87,15 +87,21 @@ pub mod field {
     /// `flush_tlb_info.initiating_cpu`
     pub const FLUSH_INFO_CPU: u16 = 35;
     /// `pt_regs.syscallno`
-    pub const PT_REGS_SYSCALLNO: u16 = 36;
+    pub const PT_REGS_SYSCALLNO: u16 = 39;
     /// The word of `mmu_gather` that its bit-fields lie in
-    pub const MMU_GATHER_BITS: u16 = 37;
+    pub const MMU_GATHER_BITS: u16 = 40;
     /// In it `mmu_gather.fullmm`: no offset, a mask
-    pub const MMU_GATHER_FULLMM: u16 = 38;
+    pub const MMU_GATHER_FULLMM: u16 = 41;
     /// In it `mmu_gather.freed_tables`: no offset, a mask
-    pub const MMU_GATHER_FREED_TABLES: u16 = 39;
+    pub const MMU_GATHER_FREED_TABLES: u16 = 42;
     /// `vm_fault.flags`
-    pub const VM_FAULT_FLAGS: u16 = 40;
+    pub const VM_FAULT_FLAGS: u16 = 43;
+    /// `mm_struct.mmap_lock.rwbase.rtmutex`
+    pub const MM_MMAP_LOCK_RTMUTEX: u16 = 36;
+    /// `css_set.subsys[controller]`, of the v1 controller that tasks are named by
+    pub const CSS_SET_STATE: u16 = 37;
+    /// `cgroup_subsys_state.cgroup`
+    pub const STATE_CGROUP: u16 = 38;
     /// First id that is no member.
     pub const END: u16 = 48;
 }

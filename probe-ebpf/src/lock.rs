@@ -294,6 +294,34 @@ pub(crate) fn mm_around(lock: u64) -> u64 {
     lock.wrapping_sub(offset::<{ field::MM_MMAP_LOCK }>())
 }
 
+/// The same of a mutex that would be in it (PREEMPT_RT).
+#[inline(always)]
+pub(crate) fn mm_around_mutex(mutex: u64) -> u64 {
+    mutex.wrapping_sub(offset::<{ field::MM_MMAP_LOCK_RTMUTEX }>())
+}
+
+/// mm_structs are aligned to a cache line (SLAB_HWCACHE_ALIGN, kernel/fork.c); what lies around most other locks is not.
+const MM_ALIGNMENT: u64 = 64;
+
+/// Whether an mm_struct may lie there.
+#[inline(always)]
+pub(crate) fn is_at_mm(mm: u64) -> bool {
+    mm & (MM_ALIGNMENT - 1) == 0
+}
+
+/// The mm around a lock that a task has waited for: its own, or the mutex in it.
+#[inline(always)]
+fn mm_waited_for(lock: u64) -> u64 {
+    let mm = mm_around(lock);
+    if params::has_rt_locks() != 0 && !is_at_mm(mm) { mm_around_mutex(lock) } else { mm }
+}
+
+/// Whether a task waits for an mm's lock already.
+#[inline(always)]
+pub(crate) fn waits_for(task: *mut TaskState, mm: u64) -> bool {
+    mm_around(get!(task, wait_lock)) == mm
+}
+
 /// The running task begins to block on the lock of an mm that has a slot: whoever holds it took it by our books.
 #[inline(always)]
 pub(crate) fn wait_begin(task: *mut TaskState, lock: u64, slot_index: u32, write: bool, turn: Turn) {
@@ -354,7 +382,7 @@ fn waited(ctx: *mut c_void, task: *mut TaskState, lock: u64) {
     no_longer_waits(slot_index, since);
     let Some(waited) = emit::elapsed(since, now) else { return };
     emit::duration(slot_index, WAIT + (write & 1), waited);
-    let operation = operation::current(task, mm_around(lock), write != 0);
+    let operation = operation::current(task, mm_waited_for(lock), write != 0);
     let Some(entry) = slot(slot_index) else { return };
     if (operation as usize) < OPERATION_COUNT {
         add_u64(at!(entry, wait_ns[operation as usize]), waited);

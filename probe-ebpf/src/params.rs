@@ -27,6 +27,7 @@ params! {
     HAS_MM_OWNER: u32 = 0, has_mm_owner;
     HAS_CTX_ID: u32 = 0, has_ctx_id;
     HAS_CGROUP: u32 = 0, has_cgroup;
+    HAS_V1_CGROUP: u32 = 0, has_v1_cgroup;
     HAS_STACK_REGS: u32 = 0, has_stack_regs;
     INLINE_CHANGES: u32 = 0, inline_changes;
     HAS_PENDING: u32 = 0, has_pending;
@@ -35,6 +36,7 @@ params! {
     HAS_SYSCALLNO: u32 = 0, has_syscallno;
     INLINE_FLUSHES: u32 = 0, inline_flushes;
     PAGE_SHIFT: u32 = 12, page_shift;
+    HAS_RT_LOCKS: u32 = 0, has_rt_locks;
     TIMELINE: u32 = 0, timeline;
     OWN_TGID: u32 = 0, own_tgid;
     PROCESSORS: u32 = 0, processors;

@@ -14,9 +14,6 @@ use crate::{
     turn::Turn,
 };
 
-/// mm_structs are aligned to a cache line (SLAB_HWCACHE_ALIGN, kernel/fork.c); most other semaphores fail this at once.
-const MM_ALIGNMENT: u64 = 64;
-
 /// The top byte of every address of the kernel. What lies around another semaphore may be any number: on a processor with addresses of
 /// 57 bits that uses 48, kernels up to 5.10 at least take some that are none for addresses, and warn when they have read there
 /// (copy_from_kernel_nofault_allowed in arch/x86/mm/maccess.c goes by the processor).
@@ -37,7 +34,7 @@ fn is_mm(task: *mut TaskState, mm: u64) -> bool {
     if get!(task, mm) == mm {
         return true;
     }
-    if mm & (MM_ALIGNMENT - 1) != 0 {
+    if !lock::is_at_mm(mm) {
         return false;
     }
     if slots::known(mm).is_some() || current_mm() == mm {

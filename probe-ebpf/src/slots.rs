@@ -137,7 +137,11 @@ fn name<R: Reader>(entry: *mut MmSlot, mm: u64) -> u32 {
 fn cgroup<R: Reader>(entry: *mut MmSlot, owner: u64) {
     if params::has_cgroup() != 0 {
         let css_set = R::u64::<{ field::TASK_CGROUPS }>(owner);
-        let cgroup = R::u64::<{ field::CSS_SET_DFL_CGRP }>(css_set);
+        let cgroup = if params::has_v1_cgroup() != 0 {
+            R::u64::<{ field::STATE_CGROUP }>(R::u64::<{ field::CSS_SET_STATE }>(css_set))
+        } else {
+            R::u64::<{ field::CSS_SET_DFL_CGRP }>(css_set)
+        };
         let node = R::u64::<{ field::CGROUP_KN }>(cgroup);
         set!(entry, cgroup_id = R::u64::<{ field::KERNFS_NODE_ID }>(node));
     }

@@ -260,6 +260,15 @@ fn sums(rows: &[Row]) -> String {
     text
 }
 
+/// Events, own counts minus the kernel's, and what the kernel skipped, of all rows.
+pub(crate) fn totals(rows: &[Row]) -> (i64, i64, i64) {
+    let sum = |key: &str| -> i64 {
+        rows.iter().flat_map(|row| row.counts[key].as_array().into_iter().flatten()).filter_map(Value::as_i64).sum()
+    };
+    let missed = rows.iter().flat_map(|row| row.counts["missed"].as_object().into_iter().flatten());
+    (sum("oracle"), sum("own") - sum("oracle"), missed.filter_map(|(_, count)| count.as_i64()).sum())
+}
+
 /// `name 3, other 1` of an object; a dash for an empty one.
 fn named(counts: &Value) -> String {
     let parts: Vec<String> =

@@ -1,4 +1,5 @@
-//! Debian's cloud kernels: from a version as people say it ("6.12", "7") to an image and its modules on this disk.
+//! Debian's kernels, the cloud ones and those with PREEMPT_RT: from a version as people say it ("6.12", "7", "6.12-rt") to an
+//! image and its modules on this disk.
 //!
 //! Exact package names change with every security update: they are looked up in the index at run time. Knows nothing of
 //! mirrors and suites (debian.rs) and nothing of booting.
@@ -48,8 +49,11 @@ pub(crate) fn resolve_for(machine: Machine, wanted: &str) -> Result<Kernel> {
     if wanted.contains('/') || path.is_file() {
         return of_path(machine, path);
     }
-    let prefix = parse_version(wanted).with_context(|| {
-        format!("'{wanted}' is neither the beginning of a kernel version, as 6.12 or 7, nor the path of an image")
+    let (version, flavour) = flavour(wanted);
+    let prefix = parse_version(version).with_context(|| {
+        format!(
+            "'{wanted}' is neither the beginning of a kernel version, as 6.12, 7 or 6.12-rt, nor the path of an image"
+        )
     })?;
 
     let chosen = match machine {
@@ -64,9 +68,9 @@ pub(crate) fn resolve_for(machine: Machine, wanted: &str) -> Result<Kernel> {
         return Ok(kernel);
     }
     let index = Index::of_machine(machine)?;
-    let mut candidates = candidates(machine, &index.package_names("linux-")?, &prefix);
+    let mut candidates = candidates(machine, &index.package_names("linux-")?, &prefix, flavour);
     if candidates.is_empty() {
-        bail!("Debian has no cloud kernel {wanted} for {} (looked in {})", machine.debian(), debian::suites());
+        bail!("Debian has no {flavour} kernel {version} for {} (looked in {})", machine.debian(), debian::suites());
     }
     // Beyond the first few only what is here already: without a network that is all there is.
     let mut number = 0;
@@ -117,9 +121,14 @@ struct Candidate {
     more: Vec<String>,
 }
 
-/// The cloud kernels whose version begins with `prefix`, the newest first.
-fn candidates(machine: Machine, names: &[String], prefix: &[u32]) -> Vec<Candidate> {
-    let flavour = format!("-cloud-{}", machine.debian());
+/// A version, and which of Debian's kernels of it is meant: "6.12-rt" is the one with PREEMPT_RT.
+fn flavour(wanted: &str) -> (&str, &str) {
+    wanted.strip_suffix("-rt").map_or((wanted, "cloud"), |version| (version, "rt"))
+}
+
+/// The kernels of a flavour whose version begins with `prefix`, the newest first.
+fn candidates(machine: Machine, names: &[String], prefix: &[u32], flavour: &str) -> Vec<Candidate> {
+    let end = format!("-{flavour}-{}", machine.debian());
     let mut found: BTreeMap<(Vec<u32>, &str), Candidate> = BTreeMap::new();
     let has = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
     for name in names {
@@ -127,7 +136,7 @@ fn candidates(machine: Machine, names: &[String], prefix: &[u32]) -> Vec<Candida
             continue;
         };
         let release = rest.strip_suffix("-unsigned").unwrap_or(rest);
-        let Some(version) = release.strip_suffix(flavour.as_str()).and_then(release_version) else { continue };
+        let Some(version) = release.strip_suffix(&end).and_then(release_version) else { continue };
         // Without a third number it is the metapackage that follows the newest.
         if version.len() < 3 || !version.starts_with(prefix) {
             continue;
@@ -205,7 +214,7 @@ fn cache() -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidate, candidates, release_version};
+    use super::{Candidate, candidates, flavour, release_version};
     use crate::machine::Machine::{Aarch64, X86_64};
 
     fn names() -> Vec<String> {
@@ -231,18 +240,25 @@ mod tests {
     #[test]
     fn numbers_are_compared_as_numbers() {
         let releases: Vec<String> =
-            candidates(X86_64, &names(), &[6, 12]).into_iter().map(|found| found.release).collect();
+            candidates(X86_64, &names(), &[6, 12], "cloud").into_iter().map(|found| found.release).collect();
         assert_eq!(releases, ["6.12.117+deb13-cloud-amd64", "6.12.90+deb12-cloud-amd64"]);
         let releases: Vec<String> =
-            candidates(X86_64, &names(), &[6, 1]).into_iter().map(|found| found.release).collect();
+            candidates(X86_64, &names(), &[6, 1], "cloud").into_iter().map(|found| found.release).collect();
         assert_eq!(releases, ["6.1.0-50-cloud-amd64", "6.1.0-9-cloud-amd64"]);
     }
 
     #[test]
     fn a_kernel_of_another_machine_is_none() {
-        let found = candidates(Aarch64, &names(), &[6]);
+        let found = candidates(Aarch64, &names(), &[6], "cloud");
         let releases: Vec<_> = found.iter().map(|found| (found.machine, found.release.as_str())).collect();
         assert_eq!(releases, [(Aarch64, "6.12.118+deb13-cloud-arm64")]);
+    }
+
+    #[test]
+    fn a_flavour_is_asked_for_by_its_name() {
+        assert_eq!([flavour("6.12"), flavour("6.12-rt")], [("6.12", "cloud"), ("6.12", "rt")]);
+        let releases = candidates(X86_64, &names(), &[6, 12], "rt").into_iter().map(|found| found.release);
+        assert_eq!(releases.collect::<Vec<_>>(), ["6.12.117+deb13-rt-amd64"]);
     }
 
     #[test]
@@ -256,7 +272,7 @@ mod tests {
             ],
             more: vec!["linux-modules-7.3.4+deb13-cloud-amd64".to_owned()],
         };
-        assert_eq!(candidates(X86_64, &names(), &[7]), [expected]);
+        assert_eq!(candidates(X86_64, &names(), &[7], "cloud"), [expected]);
     }
 
     #[test]

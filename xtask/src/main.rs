@@ -19,6 +19,7 @@ mod exact;
 mod faults;
 mod findings;
 mod fuzz;
+mod hosts;
 mod initramfs;
 mod kernels;
 mod kubernetes;
@@ -118,6 +119,8 @@ enum Task {
     Storm(storm::StormArgs),
     /// Faults provoked in a guest: what is lost, and how long until everything is counted again
     Faults(faults::FaultsArgs),
+    /// Hosts of other kinds: old cgroups, lockdown, no tracefs, no BTF, PREEMPT_RT, huge pages, NUMA
+    Hosts(hosts::HostsArgs),
     /// The verifier's count of each program on each kernel, beside docs/verifier.md
     Verifier(verifier::VerifierArgs),
     /// What mmscope tells of programs that people run, in a guest of each kernel and program
@@ -205,6 +208,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
         Task::Exact(args) => return exact::main(&args),
         Task::Storm(args) => return storm::main(&args),
         Task::Faults(args) => return faults::main(&args),
+        Task::Hosts(args) => return hosts::main(&args),
         Task::Bench(args) => return bench::main(&args),
         Task::Verifier(args) => return verifier::main(&args),
         Task::Findings(args) => return findings::main(&args),

@@ -16,7 +16,7 @@ use crate::live_test::{Binaries, build_live_test, build_live_test_for};
 use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Wants};
 use crate::workers::in_parallel;
-use crate::{build, dist, exact, faults, fuzz, page, proof, selftests, service, sh, simulate};
+use crate::{build, dist, exact, faults, fuzz, hosts, page, proof, selftests, service, sh, simulate};
 
 /// A guest's limit: emulation is slow, and a test that hangs must not hang the run.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -100,6 +100,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         ("service", has(SERVICE_KERNEL)),
         ("proof", is_whole),
         ("faults", has(faults::KERNEL)),
+        ("hosts", is_whole && args.kernel.is_empty()),
         ("fuzz", is_own && args.filter.is_empty()),
     ];
     let others = others.into_iter().filter_map(|(name, is_wanted)| is_wanted.then_some(name)).collect();
@@ -107,6 +108,7 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         "service" => run.service(),
         "proof" => run.proof(),
         "faults" => run.faults(),
+        "hosts" => run.hosts(),
         _ => counted("fuzz", || fuzz::short(&run.object)),
     })?);
     if is_own && args.filter.is_empty() {
@@ -306,6 +308,14 @@ impl Run<'_> {
                 Stage { failures: failed.join("\n"), ..Stage::ended("page", started, counts, None) }
             }
         }
+    }
+
+    /// The short form of `cargo xtask hosts`: each check counts, and each text of doctor.
+    fn hosts(&self) -> Stage {
+        counted("hosts", || {
+            let program = build_live_test(&self.object, "hosts")?;
+            hosts::short(self.guests, [program, self.mmscope.clone(), self.mmload.clone()])
+        })
     }
 
     /// The short form of `cargo xtask faults`: each fault counts.

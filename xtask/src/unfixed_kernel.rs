@@ -70,6 +70,38 @@ pub(crate) fn cached(form: Form) -> Result<Option<PathBuf>> {
     Ok(folder.is_dir().then(|| folder.join(release(&version, form))))
 }
 
+/// The same kernel, built without types of its own, and its types.
+pub(crate) struct Typeless {
+    /// The image.
+    pub(crate) image: PathBuf,
+    /// Types as BTF.
+    pub(crate) btf: PathBuf,
+    /// The kernel as an ELF file with types in it, and the image's build id.
+    pub(crate) vmlinux: PathBuf,
+}
+
+/// What types are asked for in the configuration.
+const TYPES: &str = "CONFIG_DEBUG_INFO_BTF=y\n";
+const TYPELESS: &str = "-typeless";
+
+/// The kernel without types, found in the cache or built.
+pub(crate) fn typeless() -> Result<Typeless> {
+    let index = Index::open()?;
+    let version = index.version(PACKAGE)?;
+    let all = paths::cache()?.join("unfixed-kernel");
+    let folder = all.join(format!("{version}{TYPELESS}_{:016x}", recipe()));
+    let file = |name: &str| folder.join(name);
+    let upstream = version.split('-').next().unwrap_or(&version);
+    let found =
+        Typeless { image: file(&format!("{upstream}{TYPELESS}")), btf: file("types.btf"), vmlinux: file("vmlinux") };
+    if !folder.is_dir() {
+        setup::packages(PACKAGES)?;
+        fs::create_dir_all(&all).with_context(|| format!("create {}", all.display()))?;
+        Builder { all: &all, version: &version }.build_typeless(&index, &folder, &found)?;
+    }
+    Ok(found)
+}
+
 fn folder(all: &Path, version: &str) -> PathBuf {
     all.join(format!("{version}_{:016x}", recipe()))
 }
@@ -146,7 +178,7 @@ impl Builder<'_> {
                 .arg(&tree)
                 .arg("--strip-components=1"),
         )?;
-        configure(&tree, &self.log())?;
+        configure(&tree, CONFIG, &self.log())?;
         fs::copy(tree.join(".config"), new.join("config")).context("keep the kernels' configuration")?;
 
         let file = tree.join(FIXED_FILE);
@@ -167,6 +199,36 @@ impl Builder<'_> {
         clear(&tree)?;
         eprintln!("unfixed-kernel: built in {:.0} minutes", started.elapsed().as_secs_f64() / 60.0);
         Ok(())
+    }
+
+    /// The kernel without types, and what pahole makes of its debug information.
+    fn build_typeless(&self, index: &Index, folder: &Path, wanted: &Typeless) -> Result<()> {
+        let [tree, new] = ["tree-typeless", "new-typeless"].map(|name| self.all.join(name));
+        for folder in [&tree, &new] {
+            clear(folder)?;
+            fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        }
+        let archive = self.archive(index)?;
+        eprintln!("unfixed-kernel: building {PACKAGE} {} without types", self.version);
+        let mut unpack = Command::new("tar");
+        unpack.arg("--extract").arg("--file").arg(&archive).arg("--directory").arg(&tree).arg("--strip-components=1");
+        sh::run(&mut unpack)?;
+        configure(&tree, &CONFIG.replace(TYPES, ""), &self.log())?;
+        let jobs = available_parallelism().map_or(1, usize::from);
+        logged(
+            make(&tree).arg(format!("-j{jobs}")).arg(format!("LOCALVERSION={TYPELESS}")).arg("bzImage"),
+            &self.log(),
+        )?;
+        let in_new = |file: &Path| new.join(file.file_name().unwrap_or_default());
+        let (image, btf, vmlinux) = (in_new(&wanted.image), in_new(&wanted.btf), in_new(&wanted.vmlinux));
+        let whole = tree.join("vmlinux");
+        fs::copy(tree.join("arch/x86/boot/bzImage"), &image).with_context(|| format!("write {}", image.display()))?;
+        sh::run(Command::new("pahole").arg("-J").arg(&whole))?;
+        sh::run(Command::new("strip").arg("--strip-debug").arg("-o").arg(&vmlinux).arg(&whole))?;
+        let alone = ["--output-target=binary", "--only-section=.BTF", "--set-section-flags", ".BTF=alloc"];
+        sh::run(Command::new("objcopy").args(alone).arg(&whole).arg(&btf))?;
+        fs::rename(&new, folder).with_context(|| format!("write {}", folder.display()))?;
+        clear(&tree)
     }
 
     /// The source, downloaded once.
@@ -205,14 +267,14 @@ fn without_fix(text: &str) -> Result<String> {
 }
 
 /// Writes the tree's .config and checks that it has what was asked for.
-fn configure(tree: &Path, log: &Path) -> Result<()> {
+fn configure(tree: &Path, wanted_config: &str, log: &Path) -> Result<()> {
     let wanted = tree.join("mmscope.config");
-    fs::write(&wanted, CONFIG).with_context(|| format!("write {}", wanted.display()))?;
+    fs::write(&wanted, wanted_config).with_context(|| format!("write {}", wanted.display()))?;
     File::create(log).with_context(|| format!("create {}", log.display()))?;
     logged(make(tree).env("KCONFIG_ALLCONFIG", &wanted).arg("allnoconfig"), log)?;
     let config = tree.join(".config");
     let config = fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
-    let missing = missing(CONFIG, &config);
+    let missing = missing(wanted_config, &config);
     if !missing.is_empty() {
         bail!("this kernel's configuration cannot have {}", missing.join(", "));
     }

@@ -169,6 +169,8 @@ pub(crate) struct Guest {
     pub(crate) modules: Vec<String>,
     /// Environment of the command.
     pub(crate) env: Vec<(String, String)>,
+    /// More of QEMU's options.
+    pub(crate) machine: Vec<String>,
     /// More for the kernel's command line.
     pub(crate) append: String,
     /// A root image (root.rs) to run the command on; without one there is busybox.
@@ -277,6 +279,7 @@ impl Guest {
             files: Vec::new(),
             modules: Vec::new(),
             env: Vec::new(),
+            machine: Vec::new(),
             append: String::new(),
             root: None,
             systemd: false,
@@ -394,7 +397,8 @@ impl Guest {
             .args(["-chardev", "stdio,id=output,signal=off"])
             .arg("-chardev")
             .arg(format!("file,id=exit,path={}", escaped(&folder.join("exit"))))
-            .args(self.kernel.machine.qemu_ports());
+            .args(self.kernel.machine.qemu_ports())
+            .args(&self.machine);
         if self.icount {
             // sleep=off: idle time passes at once instead of in real time.
             command.args(["-icount", "shift=0,sleep=off"]);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Allowed, Loaded, Thresholds, Timeline, attach, load, way_of};
+use super::{Allowed, Loaded, Thresholds, Timeline, attach, load, unused};
 use crate::{
     failure::Failure,
     kernel::Targets,
@@ -51,10 +51,11 @@ pub fn start<T>(
         Ok((loaded, prepared, states))
     };
     let has_kprobes = allowed.kprobe && source.plan.kprobes.is_ok();
-    if !allowed.fentry && has_kprobes {
+    let against_types = source.plan.against_types;
+    if (!allowed.fentry || against_types.is_some()) && has_kprobes {
         let functions = HOOKS.iter().filter(|hook| hook.kind != HookKind::Tracepoint);
-        let switched_off = |hook: &Hook| (hook.name, format!("{} switched off", way_of(hook)));
-        return begin(Functions::Kprobes(functions.map(switched_off).collect()));
+        let reason = |hook: &Hook| (hook.name, unused(hook, against_types));
+        return begin(Functions::Kprobes(functions.map(reason).collect()));
     }
     let by_fentry = begin(Functions::Fentry);
     let Some(reasons) = refused_functions(source.plan, allowed, &by_fentry).filter(|_| has_kprobes) else {

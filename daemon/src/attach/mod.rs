@@ -234,6 +234,7 @@ fn load(source: &Source<'_>, functions: Functions) -> Result<Loaded, Failure> {
         (params::HAS_MM_OWNER, u32::from(plan.has_mm_owner)),
         (params::HAS_CTX_ID, u32::from(plan.has_ctx_id)),
         (params::HAS_CGROUP, u32::from(plan.has_cgroup)),
+        (params::HAS_V1_CGROUP, u32::from(plan.controller.is_some())),
         (params::HAS_STACK_REGS, u32::from(plan.has_stack_regs)),
         (params::INLINE_CHANGES, u32::from(plan.inline_changes)),
         (params::HAS_BATCHED_COUNT, u32::from(plan.has_batched_count)),
@@ -242,6 +243,7 @@ fn load(source: &Source<'_>, functions: Functions) -> Result<Loaded, Failure> {
         (params::HAS_SYSCALLNO, u32::from(plan.has_syscallno)),
         (params::INLINE_FLUSHES, u32::from(plan.flushing == Flushing::Inline)),
         (params::PAGE_SHIFT, procfs::page_size().trailing_zeros()),
+        (params::HAS_RT_LOCKS, u32::from(plan.has_rt_locks)),
         (params::OWN_TGID, std::process::id()),
         (params::PROCESSORS, processors()),
     ];
@@ -440,6 +442,12 @@ fn way_of(hook: &Hook) -> &'static str {
     }
 }
 
+/// Why the first way of a hook is not tried: the kernel cannot have it, or it is switched off.
+fn unused(hook: &Hook, against_types: Option<&str>) -> String {
+    let way = way_of(hook);
+    against_types.map_or_else(|| format!("{way} switched off"), |reason| format!("no {way}: {reason}"))
+}
+
 /// Tries the forms of one hook, best first.
 fn attach_hook(loaded: &mut Loaded, hook: &Hook, plan: &Plan, allowed: &Allowed) -> HookState {
     if hook.kind != HookKind::Tracepoint
@@ -460,13 +468,13 @@ fn attach_hook(loaded: &mut Loaded, hook: &Hook, plan: &Plan, allowed: &Allowed)
     };
     let switch = way_of(hook);
     let mut reasons = Vec::new();
-    if first {
+    if first && plan.against_types.is_none() {
         match attach_programs(loaded, hook.program, hook, plan) {
             Ok(()) => return HookState::Attached(tier),
             Err(error) => reasons.push(format!("{switch} {}", refusal(&error))),
         }
     } else {
-        reasons.push(format!("{switch} switched off"));
+        reasons.push(unused(hook, plan.against_types));
     }
     if let Some(raw) = hook.raw_program {
         if allowed.raw_tracepoint {
@@ -534,6 +542,10 @@ fn attach_programs(loaded: &mut Loaded, name: &str, hook: &Hook, plan: &Plan) ->
     Ok(())
 }
 
+/// What the verifier says of helpers that read the kernel's memory where lockdown forbids these (bpf_tracing_func_proto in
+/// kernel/trace/bpf_trace.c); every kernel of ours has them.
+const NO_READING: &str = "cannot use helper bpf_probe_read";
+
 /// Lines with which the verifier ends its log, whatever it found.
 const STATISTICS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
 
@@ -548,6 +560,10 @@ fn refusal(error: &ProgramError) -> String {
                 .rev()
                 .find(|line| !line.trim().is_empty() && !STATISTICS.iter().any(|head| line.starts_with(head)));
             match last {
+                Some(line) if line.contains(NO_READING) => {
+                    "refused at load: it would read memory of the kernel, which lockdown keeps (confidentiality)"
+                        .to_owned()
+                }
                 Some(line) => format!("refused at load: {} ({})", errno(io_error), line.trim()),
                 None => format!("refused at load: {}", errno(io_error)),
             }

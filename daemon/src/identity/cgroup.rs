@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::cache::Cache;
+use crate::kernel::CgroupMount;
 
 /// Cgroups remembered; the half of them for certain, so that a host with 20,000, each in a pod's, is not walked
 /// through again and again.
@@ -17,45 +18,47 @@ const WALKS: u32 = 1;
 /// The mounted hierarchies.
 pub(super) struct Hierarchies {
     root: PathBuf,
-    /// Where v2 is mounted.
-    unified: Option<PathBuf>,
-    /// Whether a v1 hierarchy is mounted too.
+    /// Where that is mounted whose ids are asked for.
+    asked: Option<PathBuf>,
+    /// Its v1 controller; none where it is v2.
+    controller: Option<String>,
+    /// Whether a v1 hierarchy is mounted.
     has_v1: bool,
-    /// Paths by id of the v2 hierarchy; of one that was gone when it was looked for, none.
+    /// Paths by id of that hierarchy; of one that was gone when it was looked for, none.
     paths: Cache<u64, Option<String>>,
     walks_left: u32,
 }
 
 impl Hierarchies {
-    pub(super) fn read(root: PathBuf) -> Self {
+    /// Ids will be those of a v1 controller's cgroups, or of v2.
+    pub(super) fn read(root: PathBuf, controller: Option<&str>) -> Self {
         let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
-        let mut unified = None;
-        let mut has_v1 = false;
-        for (mount_point, kind) in mounts.lines().filter_map(mount) {
-            match kind {
-                "cgroup2" => unified = unified.or(Some(root.join(mount_point.trim_start_matches('/')))),
-                "cgroup" => has_v1 = true,
-                _ => {}
-            }
-        }
-        Self { root, unified, has_v1, paths: Cache::new(PATHS), walks_left: WALKS }
+        let is_asked = |mount: &CgroupMount<'_>| match controller {
+            Some(controller) => mount.is_of(controller),
+            None => mount.options.is_none(),
+        };
+        let asked =
+            CgroupMount::all(&mounts).find(is_asked).map(|mount| root.join(mount.point.trim_start_matches('/')));
+        let has_v1 = CgroupMount::all(&mounts).any(|mount| mount.options.is_some());
+        let controller = controller.map(str::to_owned);
+        Self { root, asked, controller, has_v1, paths: Cache::new(PATHS), walks_left: WALKS }
     }
 
-    /// Path of the cgroup with this v2 id; where v2 only knows the root and v1 is mounted, the path that v1 has for
-    /// the process.
+    /// Path of the cgroup with this id; where that is only the root and v1 is mounted, the path that says most of those that the
+    /// hierarchies have for the process.
     pub(super) fn path(&mut self, id: u64, tgid: u32) -> String {
-        let unified = self.unified_path(id, tgid);
+        let asked = self.path_of_id(id, tgid);
         if self.has_v1
-            && unified.as_deref().is_none_or(|path| path == "/")
+            && asked.as_deref().is_none_or(|path| path == "/")
             && let Some(path) = self.path_of_process(tgid)
         {
             return path;
         }
-        unified.or_else(|| self.path_of_process(tgid)).unwrap_or_default()
+        asked.or_else(|| self.path_of_process(tgid)).unwrap_or_default()
     }
 
-    fn unified_path(&mut self, id: u64, tgid: u32) -> Option<String> {
-        let mount = self.unified.clone()?;
+    fn path_of_id(&mut self, id: u64, tgid: u32) -> Option<String> {
+        let mount = self.asked.clone()?;
         if id == 0 {
             return None;
         }
@@ -63,7 +66,7 @@ impl Hierarchies {
             return known;
         }
         // Most processes are still there, and cost two small reads; a walk costs as many as there are cgroups.
-        let path = self.unified_path_of_process(&mount, id, tgid);
+        let path = self.asked_path_of_process(&mount, id, tgid);
         if path.is_none() && self.walks_left > 0 {
             self.walks_left -= 1;
             // The id of a cgroup is the inode of its directory. One walk names them all.
@@ -77,12 +80,12 @@ impl Hierarchies {
     }
 
     /// What /proc says of the process, if that is the cgroup with this id: the process may have moved.
-    fn unified_path_of_process(&self, mount: &Path, id: u64, tgid: u32) -> Option<String> {
+    fn asked_path_of_process(&self, mount: &Path, id: u64, tgid: u32) -> Option<String> {
         if tgid == 0 {
             return None;
         }
         let text = fs::read_to_string(self.root.join(format!("proc/{tgid}/cgroup"))).ok()?;
-        let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
+        let path = path_of(&text, self.controller.as_deref())?;
         let metadata = fs::metadata(mount.join(path.trim_start_matches('/'))).ok()?;
         (metadata.ino() == id).then(|| path.to_owned())
     }
@@ -117,10 +120,17 @@ pub(super) fn longest_path(cgroup: &str) -> Option<&str> {
     longest
 }
 
-/// Mount point and file system type of a line of mountinfo.
-pub(super) fn mount(line: &str) -> Option<(&str, &str)> {
-    let (mount, system) = line.split_once(" - ")?;
-    Some((mount.split(' ').nth(4)?, system.split(' ').next()?))
+/// The path that one hierarchy has for a process, in lines as `4:cpu,cpuacct:/batch`; v2's is `0::/batch`.
+pub(super) fn path_of<'a>(cgroup: &'a str, controller: Option<&str>) -> Option<&'a str> {
+    cgroup.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let is_it = match controller {
+            Some(controller) => controllers.split(',').any(|name| name == controller),
+            None => controllers.is_empty(),
+        };
+        is_it.then_some(path)
+    })
 }
 
 /// Nesting of cgroups that is followed.
@@ -166,7 +176,7 @@ mod tests {
         )
         .unwrap();
         let id = fs::metadata(unified.join("system.slice/a.service")).unwrap().ino();
-        let mut hierarchies = Hierarchies::read(root.path().to_owned());
+        let mut hierarchies = Hierarchies::read(root.path().to_owned(), None);
         assert_eq!(hierarchies.path(id, 1), "/system.slice/a.service");
         assert_eq!(hierarchies.path(fs::metadata(&unified).unwrap().ino(), 1), "/");
         assert_eq!(hierarchies.path(u64::MAX, 0), "", "a cgroup that is gone");
@@ -186,10 +196,38 @@ mod tests {
         )
         .unwrap();
         fs::write(root.path().join("proc/7/cgroup"), "4:memory:/batch\n0::/\n").unwrap();
-        let mut hierarchies = Hierarchies::read(root.path().to_owned());
+        let mut hierarchies = Hierarchies::read(root.path().to_owned(), None);
         let id = fs::metadata(&unified).unwrap().ino();
         assert_eq!(hierarchies.path(id, 7), "/batch");
         assert_eq!(hierarchies.path(id, 8), "/");
+    }
+
+    #[test]
+    fn ids_of_a_v1_controller_are_looked_for_in_its_hierarchy() {
+        let root = tempfile::tempdir().unwrap();
+        let memory = root.path().join("sys/fs/cgroup/memory");
+        fs::create_dir_all(memory.join("docker/web")).unwrap();
+        fs::create_dir_all(root.path().join("proc/self")).unwrap();
+        fs::create_dir_all(root.path().join("proc/7")).unwrap();
+        fs::write(
+            root.path().join("proc/self/mountinfo"),
+            "30 23 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+             31 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+        )
+        .unwrap();
+        let id = fs::metadata(memory.join("docker/web")).unwrap().ino();
+        fs::write(root.path().join("proc/7/cgroup"), "4:memory:/docker/web\n0::/system.slice/a.service\n").unwrap();
+        let read = || Hierarchies::read(root.path().to_owned(), Some("memory"));
+        assert_eq!(read().path(id, 7), "/docker/web", "not where v2 has it");
+        assert_eq!(read().path(id, 8), "/docker/web", "its process is gone");
+    }
+
+    #[test]
+    fn each_hierarchy_has_its_line() {
+        let text = "4:cpu,cpuacct:/a:b\n3:memory:/m\n1:name=systemd:/s\n0::/u\n";
+        assert_eq!(path_of(text, Some("cpuacct")), Some("/a:b"));
+        assert_eq!((path_of(text, Some("memory")), path_of(text, None)), (Some("/m"), Some("/u")));
+        assert_eq!(path_of(text, Some("pids")), None);
     }
 
     #[test]
@@ -205,7 +243,7 @@ mod tests {
         fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
         fs::write(root.path().join("proc/7/cgroup"), "0::/a\n").unwrap();
         let id = |name: &str| fs::metadata(unified.join(name)).unwrap().ino();
-        let mut hierarchies = Hierarchies::read(root.path().to_owned());
+        let mut hierarchies = Hierarchies::read(root.path().to_owned(), None);
         assert_eq!(hierarchies.path(id("a"), 7), "/a");
         assert_eq!(hierarchies.walks_left, WALKS);
         assert_eq!(hierarchies.path(id("b"), 8), "/b", "its process is gone");

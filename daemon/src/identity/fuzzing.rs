@@ -1,10 +1,7 @@
 //! What holds for names whatever the kernel says: of commands, of lines of mountinfo, of /proc/PID/cgroup.
 
-use super::{
-    LONGEST, Parts,
-    cgroup::{longest_path, mount},
-    printable,
-};
+use super::{LONGEST, Parts, cgroup::longest_path, printable};
+use crate::kernel::CgroupMount;
 
 /// Any bytes, as each of these.
 pub(crate) fn names(input: &[u8]) {
@@ -48,8 +45,10 @@ fn parts(path: &str) {
 }
 
 fn mounts(line: &str) {
-    let Some((point, kind)) = mount(line) else { return };
-    assert!(!point.contains(' ') && !kind.contains(' '), "{point:?} {kind:?}");
+    let Some(CgroupMount { point, options }) = CgroupMount::all(line).next() else { return };
     let end = line.find(" - ").unwrap_or_else(|| panic!("{line:?} has no file system"));
-    assert!(line[..end].split(' ').nth(4) == Some(point) && line[end + 3..].starts_with(kind), "{line:?}");
+    let (mount, system) = (&line[..end], &line[end + 3..]);
+    assert!(mount.split(' ').nth(4) == Some(point) && system.starts_with("cgroup"), "{line:?}");
+    let expected = system.split(' ').nth(2).unwrap_or_default();
+    assert!(options.is_none_or(|options| options == expected), "{line:?}");
 }

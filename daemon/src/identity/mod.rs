@@ -76,11 +76,12 @@ const KNOWN: usize = 32 * 1024;
 const LONGEST: usize = 256;
 
 impl Identity {
-    /// Reads which cgroup hierarchies are mounted; `root` is "/" but for tests.
+    /// Reads which cgroup hierarchies are mounted; `root` is "/" but for tests. Ids of cgroups are those of a v1 controller's, or of
+    /// v2.
     #[must_use]
-    pub fn new(root: PathBuf, config: &Config) -> Self {
+    pub fn new(root: PathBuf, config: &Config, controller: Option<&str>) -> Self {
         Self {
-            hierarchies: Hierarchies::read(root),
+            hierarchies: Hierarchies::read(root, controller),
             rules: Rules::new(config.subject_rules.clone()),
             containers: Containers::new(config.containers.clone()),
             known: Cache::new(KNOWN),
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_found_no_slot_is_other() {
-        let mut identity = Identity::new(PathBuf::from("/nonexistent"), &Config::default());
+        let mut identity = Identity::new(PathBuf::from("/nonexistent"), &Config::default(), None);
         assert_eq!(identity.subject(None), Subject::other());
         assert!(Subject::other().is_other());
         assert!(!Subject { comm: OTHER.to_owned(), cgroup: "/".to_owned() }.is_other());

@@ -168,6 +168,12 @@ impl<'a> Btf<'a> {
         Some((name, id))
     }
 
+    /// Names of all functions.
+    pub(super) fn functions(&self) -> impl Iterator<Item = &'a str> + '_ {
+        let functions = self.names.keys().filter(|(_, kind)| *kind == KIND_FUNC);
+        functions.filter_map(|(name, _)| std::str::from_utf8(name).ok())
+    }
+
     fn text(&self, offset: u32) -> &'a str {
         string(self.strings, offset).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("")
     }
@@ -301,8 +307,15 @@ impl<'a> Btf<'a> {
     /// Whether an enum has a value of this name: `BPF_FUNC_task_pt_regs` in `bpf_func_id`.
     #[must_use]
     pub fn has_enumerator(&self, enumeration: &str, name: &str) -> bool {
-        let Some(ty) = self.find(enumeration, KIND_ENUM) else { return false };
-        (0..ty.count()).any(|n| ty.word(n * 2).is_some_and(|at| self.text(at) == name))
+        self.enumerator(enumeration, name).is_some()
+    }
+
+    /// A value of an enum, by its name.
+    #[must_use]
+    pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
+        let ty = self.find(enumeration, KIND_ENUM)?;
+        let n = (0..ty.count()).find(|n| ty.word(n * 2).is_some_and(|at| self.text(at) == name))?;
+        ty.word(n * 2 + 1)
     }
 }
 

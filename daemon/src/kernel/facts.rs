@@ -1,10 +1,19 @@
 //! The facts of one kernel that the plan asks for.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Btf, BtfError, Targets, symbols};
+use super::{
+    Btf, BtfError, Targets,
+    cgroups::{CONTROLLERS, naming_controller},
+    symbols,
+    types::{self, Types},
+};
 
 /// Names of what a plan wants to know.
 pub struct Wanted<'a> {
@@ -33,6 +42,18 @@ pub struct KernelFacts {
     /// What programs are attached to, by its type; holds for the running kernel alone.
     #[serde(skip)]
     pub targets: Targets,
+    /// The v1 controller whose cgroups tasks are named by; none where those of v2 do. Holds for this host alone.
+    #[serde(skip)]
+    pub controller: Option<String>,
+    /// Where its types are from.
+    #[serde(skip)]
+    pub types: Types,
+    /// Whether the kernel knows no types itself: it takes no programs by them then.
+    #[serde(skip)]
+    pub lacks_types: bool,
+    /// Which part of itself the kernel keeps from root; none where it does not tell, or nothing.
+    #[serde(skip)]
+    pub lockdown: Option<Lockdown>,
     /// Prototypes of the wanted functions that exist.
     pub functions: BTreeMap<String, String>,
     /// Prototypes of the wanted tracepoints that exist.
@@ -68,11 +89,29 @@ pub struct KernelFacts {
 /// Why a kernel's facts could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FactsError {
-    /// The kernel was built without type information, or sysfs is not mounted.
-    #[error("{path} is missing: this kernel has no BTF (CONFIG_DEBUG_INFO_BTF), or /sys is not mounted")]
+    /// The kernel's types are not to be had from itself.
+    #[error("{path} is missing: {why}; types from a file are taken by --btf FILE")]
     NoBtf {
         /// Where it was looked for.
         path: String,
+        /// What is known of the reason.
+        why: &'static str,
+    },
+    /// A file with types cannot be read.
+    #[error("{path}: {error}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A file has no types, or those of another kernel.
+    #[error("{path}: {message}")]
+    Unfit {
+        /// The file.
+        path: String,
+        /// What it is.
+        message: String,
     },
     /// It is there but cannot be read.
     #[error("{path}: {error}")]
@@ -92,24 +131,60 @@ pub enum FactsError {
     },
 }
 
+/// The kernel's own types; a file that is there and empty is what hides them.
+fn own_types(root: &Path, path: &Path) -> Result<Vec<u8>, FactsError> {
+    let name = path.display().to_string();
+    match fs::read(path) {
+        Ok(bytes) if !bytes.is_empty() => return Ok(bytes),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(FactsError::Unreadable { path: name, error });
+        }
+        _ => {}
+    }
+    let why = match has_types(root) {
+        Some(true) => "this kernel has BTF, but /sys hides it here or is not mounted",
+        Some(false) => "this kernel was built without BTF (CONFIG_DEBUG_INFO_BTF)",
+        None => "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF), or /sys is not mounted",
+    };
+    Err(FactsError::NoBtf { path: name, why })
+}
+
+/// Whether the kernel has types of its own, by its symbol table; none where that tells nothing.
+fn has_types(root: &Path) -> Option<bool> {
+    let symbols = symbols::text(root).ok().filter(|symbols| !symbols.is_empty())?;
+    Some(addresses(&symbols, [OWN_TYPES])[0].is_some())
+}
+
+/// Where a kernel's own types begin (include/asm-generic/vmlinux.lds.h).
+const OWN_TYPES: &str = "__start_BTF";
+
 impl KernelFacts {
-    /// Reads the running kernel's facts below `root` ("/" but for tests).
+    /// Reads the running kernel's facts below `root` ("/" but for tests), its types from a file if there is one.
     ///
     /// # Errors
     ///
-    /// When there is no BTF below `root`, or it is damaged.
-    pub fn read(root: &Path, wanted: &Wanted<'_>) -> Result<Self, FactsError> {
-        let path = root.join("sys/kernel/btf/vmlinux");
-        let name = path.display().to_string();
-        let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => FactsError::NoBtf { path: name.clone() },
-            _ => FactsError::Unreadable { path: name.clone(), error },
-        })?;
+    /// When there is no BTF below `root` and no file, it is damaged, or the file's is another kernel's.
+    pub fn read(root: &Path, file: Option<&Path>, wanted: &Wanted<'_>) -> Result<Self, FactsError> {
+        let own = root.join(types::OWN);
         let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease")).unwrap_or_default();
+        let (bytes, types) = match file {
+            Some(path) => {
+                let file = types::File::read(path)?;
+                let types = file.check(root)?;
+                (file.btf, types)
+            }
+            None => (own_types(root, &own)?, Types::Own),
+        };
+        let path = file.unwrap_or(&own).display().to_string();
         let mut facts =
-            Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path: name, error })?;
+            Self::from_btf(release.trim(), &bytes, wanted).map_err(|error| FactsError::NotBtf { path, error })?;
+        // Where /sys hides them the kernel has them all the same, and takes programs by them.
+        facts.lacks_types = types != Types::Own && !own.exists() && has_types(root) == Some(false);
+        facts.types = types;
         let text = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
         facts.version = text("proc/version");
+        facts.lockdown = Lockdown::of(&text(LOCKDOWN));
+        facts.controller = naming_controller(&text("proc/self/mountinfo")).map(str::to_owned);
         facts.has_kprobes = Some(root.join(KPROBES).exists());
         let modes = Some(text(MODES)).filter(|modes| !modes.is_empty()).or_else(|| handed_over(root));
         facts.preempts = preempts(&modes.unwrap_or_default(), &text("proc/sys/kernel/version"));
@@ -123,6 +198,12 @@ impl KernelFacts {
         Ok(facts)
     }
 
+    /// The name among the members of a controller's place in a task's css_set.
+    #[must_use]
+    pub fn place_of_controller(controller: &str) -> String {
+        format!("{}.{}[{controller}]", STATES.0, STATES.1)
+    }
+
     /// Takes the facts out of a kernel's BTF.
     ///
     /// # Errors
@@ -133,6 +214,10 @@ impl KernelFacts {
         Ok(Self {
             release: release.to_owned(),
             version: String::new(),
+            types: Types::Own,
+            lacks_types: false,
+            lockdown: None,
+            controller: None,
             targets: Targets::find(&btf, wanted.functions, wanted.tracepoints),
             functions: wanted
                 .functions
@@ -150,6 +235,7 @@ impl KernelFacts {
                 .filter_map(|(structure, path)| {
                     Some((format!("{structure}.{path}"), btf.member_offset(structure, path)?))
                 })
+                .chain(CONTROLLERS.into_iter().filter_map(|controller| place_of(&btf, controller)))
                 .collect(),
             bits: wanted
                 .bits
@@ -175,6 +261,39 @@ impl KernelFacts {
         })
     }
 }
+
+/// In a css_set, one pointer for each controller.
+const STATES: (&str, &str) = ("css_set", "subsys");
+
+/// Name and offset of a controller's place in a task's css_set.
+fn place_of(btf: &Btf<'_>, controller: &str) -> Option<(String, u32)> {
+    let number = btf.enumerator("cgroup_subsys_id", &format!("{controller}_cgrp_id"))?;
+    let offset = btf.member_offset(STATES.0, STATES.1)?.checked_add(number.checked_mul(8)?)?;
+    Some((KernelFacts::place_of_controller(controller), offset))
+}
+
+/// What a locked down kernel keeps from root (security/lockdown).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lockdown {
+    /// Whatever would change it.
+    Integrity,
+    /// Also whatever would tell what is in its memory.
+    Confidentiality,
+}
+
+impl Lockdown {
+    /// The mode in brackets: "none integrity [confidentiality]".
+    fn of(modes: &str) -> Option<Self> {
+        match modes.split_once('[')?.1.split_once(']')?.0 {
+            "integrity" => Some(Self::Integrity),
+            "confidentiality" => Some(Self::Confidentiality),
+            _ => None,
+        }
+    }
+}
+
+/// Where securityfs tells the mode.
+const LOCKDOWN: &str = "sys/kernel/security/lockdown";
 
 /// Where perf has its kprobes.
 const KPROBES: &str = "sys/bus/event_source/devices/kprobe";

@@ -55,6 +55,8 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::UFFD_CTX_MM, "userfaultfd_ctx", "mm"),
     member(field::PT_REGS_SYSCALLNO, "pt_regs", "syscallno"),
     member(field::VM_FAULT_FLAGS, "vm_fault", "flags"),
+    member(field::STATE_CGROUP, "cgroup_subsys_state", "cgroup"),
+    member(field::MM_MMAP_LOCK_RTMUTEX, "mm_struct", "mmap_lock.rwbase.rtmutex"),
 ];
 
 /// The bit-fields of a gather that the probes look at.

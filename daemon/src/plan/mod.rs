@@ -7,6 +7,8 @@ mod members;
 mod questions;
 mod syscalls;
 
+use std::path::Path;
+
 use probe_common::relocation::{COUNT, field};
 
 pub use hooks::{Flushing, HOOKS, Hook, HookKind, LockWay};
@@ -99,6 +101,8 @@ pub struct Plan {
     pub has_ctx_id: bool,
     /// A task's cgroup id can be walked to.
     pub has_cgroup: bool,
+    /// The v1 controller whose cgroup is a task's, instead of that of v2.
+    pub controller: Option<String>,
     /// A task's saved registers can be found from its stack, for kernels without those helpers.
     pub has_stack_regs: bool,
     /// change_protection counts its pending flush itself.
@@ -107,6 +111,8 @@ pub struct Plan {
     pub has_pending: bool,
     /// The kernel counts the pages of an mm that reclaim has left to be flushed.
     pub has_batched_count: bool,
+    /// mmap_lock is made of a mutex of PREEMPT_RT and a count of readers.
+    pub has_rt_locks: bool,
     /// A task's switches and its time on CPU can be read.
     pub has_task_times: bool,
     /// How many programs each hook of a function gets, one after the other: where a program may be preempted it is skipped
@@ -116,6 +122,8 @@ pub struct Plan {
     pub tracepoint_programs: usize,
     /// The same for hooks of functions that are called with a spinlock held.
     pub spinlock_programs: usize,
+    /// Why the kernel takes no programs by types; none where it does.
+    pub against_types: Option<&'static str>,
     /// Functions by kprobes, for hosts where none is reached by fentry; or why that cannot be.
     pub kprobes: Result<Kprobes, String>,
     /// How this kernel flushes.
@@ -158,15 +166,18 @@ const SLEEPING_SPINLOCK: &str = "rt_spin_lock";
 /// Where saved registers lie in a task's stack follows from the size of both.
 const PT_REGS: &str = "pt_regs";
 
+/// Why programs by types cannot be had without them.
+const NO_TYPES: &str = "this kernel has no BTF itself";
+
 const HELPERS: &[&str] = &["get_current_task_btf", "task_pt_regs"];
 
-/// Reads what a plan needs to know of the kernel below `root`.
+/// Reads what a plan needs to know of the kernel below `root`, its types from a file if there is one.
 ///
 /// # Errors
 ///
-/// When that kernel has no readable BTF.
-pub fn read_facts(root: &std::path::Path) -> Result<KernelFacts, crate::kernel::FactsError> {
-    with_wanted(|wanted| KernelFacts::read(root, wanted))
+/// When that kernel has no readable BTF, or the file's is not its.
+pub fn read_facts(root: &Path, types: Option<&Path>) -> Result<KernelFacts, crate::kernel::FactsError> {
+    with_wanted(|wanted| KernelFacts::read(root, types, wanted))
 }
 
 /// Takes what a plan needs to know out of a kernel's BTF.
@@ -217,6 +228,9 @@ impl Plan {
         relocations[usize::from(field::TASK_COMM_HIGH)] =
             relocations[usize::from(field::TASK_COMM)].map(|offset| offset + 8);
 
+        relocations[usize::from(field::CSS_SET_STATE)] = facts.controller.as_ref().and_then(|controller| {
+            i32::try_from(*facts.members.get(&KernelFacts::place_of_controller(controller))?).ok()
+        });
         relocations[usize::from(field::STACK_ORIG_AX)] = stack_orig_ax(facts, &relocations);
         set_gather_bits(facts, &mut relocations);
 
@@ -226,7 +240,9 @@ impl Plan {
         }
         let has = |ids: &[u16]| ids.iter().all(|&id| relocations[usize::from(id)].is_some());
         let has_syscallno = has(&[field::PT_REGS_SYSCALLNO]);
-        let has_task_btf = HELPERS.iter().all(|name| facts.helpers.iter().any(|have| have == name))
+        // Both helpers return typed pointers.
+        let has_task_btf = !facts.lacks_types
+            && HELPERS.iter().all(|name| facts.helpers.iter().any(|have| have == name))
             && (has(&[field::PT_REGS_ORIG_AX]) || has_syscallno);
         // Where the kernel does not tell, it may.
         let preempts = facts.preempts.unwrap_or(true);
@@ -242,14 +258,17 @@ impl Plan {
             has_stack_regs: has(&[field::TASK_STACK, field::STACK_ORIG_AX]),
             inline_changes: hooks::has_inline_changes(facts),
             has_task_times: has_task_btf && has(&[field::TASK_NVCSW, field::TASK_NIVCSW, field::TASK_EXEC_RUNTIME]),
+            has_rt_locks: has(&[field::MM_MMAP_LOCK_RTMUTEX]),
             has_batched_count: has(&[field::MM_TLB_FLUSH_BATCHED]),
             has_pending: has(&[field::MM_TLB_FLUSH_PENDING, field::MM_USERS, field::MMU_GATHER_MM]),
+            against_types: facts.lacks_types.then_some(NO_TYPES),
             function_programs,
             spinlock_programs: if facts.functions.contains_key(SLEEPING_SPINLOCK) { function_programs } else { 1 },
             tracepoint_programs: if preempts_tracepoints { PROGRAMS } else { 1 },
             flushing: Flushing::of(facts),
             has_syscallno,
             lock_ways: hooks::lock_ways(facts),
+            controller: facts.controller.clone().filter(|_| has(&[field::CSS_SET_STATE, field::STATE_CGROUP])),
             has_cgroup: has(&[field::TASK_CGROUPS, field::CSS_SET_DFL_CGRP, field::CGROUP_KN, field::KERNFS_NODE_ID]),
             relocations,
         }

@@ -9,28 +9,45 @@ use probe_common::relocation::arg;
 
 use crate::{
     kernel::argument,
-    lock, slots, tasks,
+    lock, params, slots, tasks,
     turn::{Turn, programs},
 };
 
 /// LCB_F_READ of lock:contention_begin (include/trace/events/lock.h).
-const LCB_F_READ: u64 = 1 << 1;
+const LCB_F_READ: u32 = 1 << 1;
 /// LCB_F_WRITE.
-const LCB_F_WRITE: u64 = 1 << 2;
+const LCB_F_WRITE: u32 = 1 << 2;
+/// LCB_F_RT: with PREEMPT_RT, of every lock that sleeps.
+const LCB_F_RT: u32 = 1 << 3;
 
 #[inline(always)]
 fn begin(ctx: &impl EbpfContext, turn: Turn) -> i32 {
     let lock = argument::<{ arg::CONTENTION_BEGIN_LOCK }>(ctx);
-    let flags = argument::<{ arg::CONTENTION_BEGIN_FLAGS }>(ctx) as u32;
+    let mut flags = argument::<{ arg::CONTENTION_BEGIN_FLAGS }>(ctx) as u32;
+    let mut is_mutex = false;
+    if params::has_rt_locks() != 0 {
+        // A writer waits for the mutex of the lock, which other writers hold, and then for readers to leave. Only mm_structs are
+        // looked up: every spinlock is such a mutex.
+        is_mutex = flags == LCB_F_RT;
+        if is_mutex && !lock::is_at_mm(lock::mm_around_mutex(lock)) {
+            return 0;
+        }
+        flags &= !LCB_F_RT;
+    }
     // An rwsem says just this; an rwlock adds that it spins, a percpu_rwsem that it is one.
-    if flags != LCB_F_READ as u32 && flags != LCB_F_WRITE as u32 {
+    if flags != LCB_F_READ && flags != LCB_F_WRITE && !is_mutex {
         return 0;
     }
     // Is it some mm's lock? Whoever holds it now took it from somebody's books, so the mm has a slot.
-    if let Some(slot_index) = slots::known(lock::mm_around(lock))
+    let mm = if is_mutex { lock::mm_around_mutex(lock) } else { lock::mm_around(lock) };
+    if let Some(slot_index) = slots::known(mm)
         && let Some(task) = tasks::current()
     {
-        lock::wait_begin(task, lock, slot_index, flags == LCB_F_WRITE as u32, turn);
+        // A reader that is let in late blocks on the mutex within its wait.
+        if is_mutex && lock::waits_for(task, mm) {
+            return 0;
+        }
+        lock::wait_begin(task, lock, slot_index, is_mutex || flags == LCB_F_WRITE, turn);
     }
     0
 }
