@@ -14,12 +14,12 @@ pub struct Call {
 
 const _: () = assert!(size_of::<Call>() == 128);
 
-/// Name of the table. It has one entry unless functions are probed by kprobes, or flushes are inline.
+/// Name of the table. It has one entry unless functions are probed by kprobes.
 pub const CALLS: &str = "CALLS";
 
 /// Place of tlb_finish_mmu: one word.
 pub const FINISH: usize = 0;
-/// Place of flush_tlb_mm_range: four words. Where flushes are inline, of a gather that is to be flushed: three words.
+/// Place of flush_tlb_mm_range: four words.
 pub const FLUSH: usize = 1;
 /// Place of tlb_gather_mmu and tlb_gather_mmu_fullmm: three words.
 pub const GATHER: usize = 5;
@@ -33,5 +33,7 @@ pub const DOWN: usize = 11;
 pub const TRYLOCK: usize = 12;
 /// Place of the slow paths, which down_read and the others call: one word.
 pub const SLOWPATH: usize = 13;
+/// Place of change_protection, where flushes are inline: one word.
+pub const CHANGE: usize = 15;
 /// Place of try_to_unmap_one and try_to_migrate_one: one word.
 pub const UNMAP: usize = 14;

@@ -35,10 +35,8 @@ pub const HAS_TASK_TIMES: &str = "HAS_TASK_TIMES";
 pub const HAS_BATCHED_COUNT: &str = "HAS_BATCHED_COUNT";
 /// `u32`: 1 if the number of a task's system call is `pt_regs.syscallno`, four bytes (arm64); else it is `pt_regs.orig_ax`.
 pub const HAS_SYSCALLNO: &str = "HAS_SYSCALLNO";
-/// `u32`: 1 if flushes are inline, and those of gathers are told by the gather (arm64).
+/// `u32`: 1 if flushes are instructions in the midst of other functions (arm64).
 pub const INLINE_FLUSHES: &str = "INLINE_FLUSHES";
-/// `u32`: binary logarithm of the size of a page.
-pub const PAGE_SHIFT: &str = "PAGE_SHIFT";
 /// `u32`: 1 if mmap_lock is made of a mutex of PREEMPT_RT and a count of readers.
 pub const HAS_RT_LOCKS: &str = "HAS_RT_LOCKS";
 /// `u32`: process id of the daemon, whose own waits are in no total.

@@ -88,14 +88,12 @@ pub mod field {
     pub const FLUSH_INFO_CPU: u16 = 35;
     /// `pt_regs.syscallno`
     pub const PT_REGS_SYSCALLNO: u16 = 39;
-    /// The word of `mmu_gather` that its bit-fields lie in
+    /// The word of `mmu_gather` that the bit-field fullmm lies in
     pub const MMU_GATHER_BITS: u16 = 40;
-    /// In it `mmu_gather.fullmm`: no offset, a mask
+    /// In it that bit: no offset, a mask
     pub const MMU_GATHER_FULLMM: u16 = 41;
-    /// In it `mmu_gather.freed_tables`: no offset, a mask
-    pub const MMU_GATHER_FREED_TABLES: u16 = 42;
     /// `vm_fault.flags`
-    pub const VM_FAULT_FLAGS: u16 = 43;
+    pub const VM_FAULT_FLAGS: u16 = 42;
     /// `mm_struct.mmap_lock.rwbase.rtmutex`
     pub const MM_MMAP_LOCK_RTMUTEX: u16 = 36;
     /// `css_set.subsys[controller]`, of the v1 controller that tasks are named by
@@ -220,8 +218,8 @@ pub mod arg {
     pub const UNMAP_VMA: u16 = 102;
     /// flush_tlb_func: info
     pub const FLUSH_FUNC_INFO: u16 = 103;
-    /// tlb_flush_mmu: mmu_gather
-    pub const FLUSH_MMU_TLB: u16 = 104;
+    /// change_protection: return value
+    pub const CHANGE_PROTECTION_RET: u16 = 104;
     /// flush_tlb_batched_pending: mm
     pub const BATCHED_PENDING_MM: u16 = 105;
 }

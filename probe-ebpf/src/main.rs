@@ -7,7 +7,6 @@ mod blame;
 mod calls;
 mod control;
 mod emit;
-mod gather;
 mod hooks;
 mod kernel;
 mod lock;

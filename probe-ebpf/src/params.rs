@@ -35,7 +35,6 @@ params! {
     HAS_BATCHED_COUNT: u32 = 0, has_batched_count;
     HAS_SYSCALLNO: u32 = 0, has_syscallno;
     INLINE_FLUSHES: u32 = 0, inline_flushes;
-    PAGE_SHIFT: u32 = 12, page_shift;
     HAS_RT_LOCKS: u32 = 0, has_rt_locks;
     TIMELINE: u32 = 0, timeline;
     OWN_TGID: u32 = 0, own_tgid;

@@ -17,7 +17,7 @@ use probe_common::{
 
 use crate::{
     emit::{self, Event},
-    kernel::{Raw, Reader, current_mm, current_switches, now_ns},
+    kernel::{Raw, Reader, current_mm, current_switches, now_ns, offset},
     maps::{add_u64, at, count_lost, get, increment, set, slot},
     operation, params, places, range, slots, tasks,
     turn::Turn,
@@ -58,18 +58,6 @@ pub(crate) fn open<R: Reader>(tlb: u64, mm: u64, gather: Gather, turn: Turn) {
         drop_window::<1>(task, lost::WINDOW_OVERFLOW);
     }
     open_in::<R, 1>(task, tlb, mm, gather);
-}
-
-/// Path plus one of the window of a gather, as far as it is known; zero where there is none.
-#[inline(always)]
-pub(crate) fn path_of_gather(task: *mut TaskState, tlb: u64) -> u32 {
-    if get!(task, windows[0].tlb) == tlb {
-        get!(task, windows[0].path)
-    } else if get!(task, windows[1].tlb) == tlb {
-        get!(task, windows[1].path)
-    } else {
-        0
-    }
 }
 
 /// Gives up a window whose end was not seen, so that the books are right again from here on.
@@ -217,6 +205,43 @@ pub(crate) fn change_protection(tlb: u64, change: Change, turn: Turn) {
     }
 }
 
+/// Where flushes are inline: change_protection has changed so many pages, and has returned. With its last page table the VMA's range
+/// was flushed, unless the gather has it yet.
+#[inline(always)]
+pub(crate) fn changed_protection(tlb: u64, pages: u64) {
+    let Some(task) = tasks::find() else { return };
+    // Less than none says why it failed.
+    if pages as i64 <= 0 {
+        return;
+    }
+    let end = if Raw::u64::<{ field::MMU_GATHER_END }>(tlb) == 0 { now_ns() } else { WHEN_FINISHED };
+    if get!(task, windows[0].tlb) == tlb {
+        set!(task, windows[0].inner_end_ns = end);
+    } else if get!(task, windows[1].tlb) == tlb {
+        set!(task, windows[1].inner_end_ns = end);
+    }
+}
+
+/// `inner_end_ns` of a window that will be flushed when its gather is finished.
+const WHEN_FINISHED: u64 = u64::MAX;
+
+/// Where flushes are inline: what of a gather that is finished was flushed in that. One that found other gathers of its mm has made
+/// itself one of the whole mm.
+#[inline(always)]
+fn flushed_inline<const I: usize>(task: *mut TaskState, tlb: u64, entry: *mut MmSlot, now: u64) {
+    if get!(task, windows[I].path) == PATH_EXIT + 1 {
+        return;
+    }
+    let is_whole =
+        u64::from(Raw::u32::<{ field::MMU_GATHER_BITS }>(tlb)) & offset::<{ field::MMU_GATHER_FULLMM }>() != 0;
+    if get!(task, windows[I].inner_end_ns) == WHEN_FINISHED || is_whole && get!(task, windows[I].inner_since_ns) != 0 {
+        set!(task, windows[I].inner_end_ns = now);
+    }
+    if is_whole {
+        escalated(task, entry, get!(task, windows[I].slot));
+    }
+}
+
 /// Notes where a window's pages change, and why; the slot of its mm.
 #[inline(always)]
 fn announce<const I: usize>(task: *mut TaskState, change: Change, path: u32) -> u32 {
@@ -248,13 +273,6 @@ fn count_vma(task: *mut TaskState, now: u64) {
 /// it; hardly anybody does.
 const SINGLE_PAGE_FLUSH_CEILING: u64 = 33;
 
-/// How long a range may be that is flushed page by page. On arm64 that is as many pages as a page table has entries
-/// (MAX_DVM_OPS, arch/arm64/include/asm/tlbflush.h).
-#[inline(always)]
-fn page_flush_ceiling() -> u64 {
-    if params::inline_flushes() != 0 { 1 << (params::page_shift() - 3 & 63) } else { SINGLE_PAGE_FLUSH_CEILING }
-}
-
 /// A flush is complete.
 #[inline(always)]
 pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64, stride_shift: u64, turn: Turn) {
@@ -265,10 +283,7 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
         return;
     }
     let Some((slot_index, entry)) = slots::of::<R>(task, mm) else { return };
-    let mut gathering = flushed_in::<0>(task, slot_index) | flushed_in::<1>(task, slot_index);
-    if params::inline_flushes() != 0 {
-        gathering = true;
-    }
+    let gathering = flushed_in::<0>(task, slot_index) | flushed_in::<1>(task, slot_index);
     let is_inline = get!(task, inline_since_ns) != 0;
     let kind = if end == u64::MAX {
         FLUSH_FULL
@@ -288,7 +303,7 @@ pub(crate) fn flushed<R: Reader>(ctx: *mut c_void, mm: u64, start: u64, end: u64
         }
     } else {
         let pages = end.wrapping_sub(start) >> (stride_shift & 63);
-        if pages <= page_flush_ceiling() {
+        if pages <= SINGLE_PAGE_FLUSH_CEILING {
             add_u64(at!(entry, flush_pages), pages);
         }
         if kind == FLUSH_PAGE {
@@ -383,6 +398,11 @@ fn close_in<R: Reader, const I: usize>(ctx: *mut c_void, task: *mut TaskState, t
     let now = now_ns();
     let slot_index = get!(task, windows[I].slot);
     let since = get!(task, windows[I].since_ns);
+    if params::inline_flushes() != 0
+        && let Some(entry) = slot(slot_index)
+    {
+        flushed_inline::<I>(task, tlb, entry, now);
+    }
     set!(task, windows[I].tlb = 0);
     tasks::end(task, BUSY_WINDOW << I);
     let known = get!(task, windows[I].path);

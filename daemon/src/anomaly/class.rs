@@ -28,12 +28,19 @@ pub(super) struct Entry {
 const WINDOWS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu"]];
 const ESCALATIONS: &[&[&str]] = &[
     &["tlb_gather_mmu", "tlb_finish_mmu", "flush_tlb_mm_range"],
-    &["tlb_gather_mmu", "tlb_finish_mmu", "tlb_finish_mmu:entry"],
+    &["tlb_gather_mmu", "tlb_finish_mmu", "change_protection:exit"],
 ];
 // Protection changes by change_protection, or before 5.17 by what stands in for it.
 const WRITE_FAULTS: &[&[&str]] = &[
     &["do_wp_page", "do_wp_page:exit", "flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu", "change_protection"],
-    &["do_wp_page", "do_wp_page:exit", "tlb_finish_mmu:entry", "tlb_gather_mmu", "tlb_finish_mmu", "change_protection"],
+    &[
+        "do_wp_page",
+        "do_wp_page:exit",
+        "change_protection:exit",
+        "tlb_gather_mmu",
+        "tlb_finish_mmu",
+        "change_protection",
+    ],
     &[
         "do_wp_page",
         "do_wp_page:exit",
@@ -50,7 +57,7 @@ const MPROTECTS: &[&[&str]] = &[
 ];
 const CYCLES: &[&[&str]] = &[
     &["change_protection", "flush_tlb_mm_range"],
-    &["change_protection", "tlb_finish_mmu:entry"],
+    &["change_protection", "change_protection:exit"],
     &["mprotect_fixup", "mprotect_fixup:exit", "flush_tlb_mm_range"],
 ];
 // The functions of rw_semaphore are attached all together or not at all.

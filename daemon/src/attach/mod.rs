@@ -242,7 +242,6 @@ fn load(source: &Source<'_>, functions: Functions) -> Result<Loaded, Failure> {
         (params::HAS_TASK_TIMES, u32::from(plan.has_task_times)),
         (params::HAS_SYSCALLNO, u32::from(plan.has_syscallno)),
         (params::INLINE_FLUSHES, u32::from(plan.flushing == Flushing::Inline)),
-        (params::PAGE_SHIFT, procfs::page_size().trailing_zeros()),
         (params::HAS_RT_LOCKS, u32::from(plan.has_rt_locks)),
         (params::OWN_TGID, std::process::id()),
         (params::PROCESSORS, processors()),
@@ -261,8 +260,6 @@ fn load(source: &Source<'_>, functions: Functions) -> Result<Loaded, Failure> {
     }
     if let Functions::Kprobes(_) = functions {
         kprobes::forget_leftovers();
-    }
-    if matches!(functions, Functions::Kprobes(_)) || plan.flushing == Flushing::Inline {
         loader.map_max_entries(CALLS, TASKS);
     }
     let of_timeline = timeline.map(Timeline::globals);

@@ -83,19 +83,19 @@ const WAIT: &[&[&str]] = &[
 ];
 const LOCK_OR_WAIT: &[&[&str]] = &[LOCK[0], LOCK[1], WAIT[0], WAIT[1]];
 const WINDOWS: &[&[&str]] = &[&["tlb_gather_mmu", "tlb_finish_mmu"]];
-const FLUSHES: &[&[&str]] = &[&["flush_tlb_mm_range"], &["tlb_flush_mmu", "tlb_finish_mmu:entry"], &["tlb_flush"]];
+const FLUSHES: &[&[&str]] = &[&["flush_tlb_mm_range"], &["tlb_flush"]];
 const FAULTS: &[&[&str]] = &[&["handle_userfault", "handle_userfault:exit"]];
 const FORCED: &[&[&str]] = &[
     &["do_wp_page", "do_wp_page:exit", "flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"],
-    &["do_wp_page", "do_wp_page:exit", "tlb_finish_mmu:entry", "tlb_gather_mmu", "tlb_finish_mmu"],
+    &["do_wp_page", "do_wp_page:exit", "change_protection:exit", "tlb_gather_mmu", "tlb_finish_mmu"],
 ];
 const ESCALATIONS: &[&[&str]] = &[
     &["flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"],
-    &["tlb_finish_mmu:entry", "tlb_gather_mmu", "tlb_finish_mmu"],
+    &["change_protection:exit", "tlb_gather_mmu", "tlb_finish_mmu"],
 ];
 const CHANGES: &[&[&str]] = &[
     &["change_protection", "flush_tlb_mm_range", "tlb_finish_mmu"],
-    &["change_protection", "tlb_finish_mmu:entry", "tlb_finish_mmu"],
+    &["change_protection", "change_protection:exit", "tlb_finish_mmu"],
     &["mprotect_fixup", "mwriteprotect_range", "change_prot_numa", "flush_tlb_mm_range"],
 ];
 const GENERATIONS: &[&[&str]] = &[
@@ -145,9 +145,9 @@ families! {
     "mmscope_flush_windows_open" Gauge ["comm", "cgroup"] "S" WINDOWS, windows_open,
         "Outer pending-flush windows open at the last tick";
     "mmscope_tlb_flushes_total" Counter ["comm", "cgroup", "kind"] "3 S" FLUSHES, tlb_flushes,
-        "TLB flushes of address spaces: range by an mmu_gather or of more than one page, page by flush_tlb_page, full of the whole mm; where flushes are inline (arm64), those of gathers only";
+        "TLB flushes of address spaces: range by an mmu_gather or of more than one page, page by flush_tlb_page, full of the whole mm";
     "mmscope_tlb_flush_pages_total" Counter ["comm", "cgroup"] "S" FLUSHES, tlb_flush_pages,
-        "Pages (or huge pages) that range and page flushes invalidated one by one; a range of more than 33 (arm64: of more than a page table has entries) is flushed as a whole and not in here";
+        "Pages (or huge pages) that range and page flushes invalidated one by one; a range of more than 33 is flushed as a whole and not in here";
     "mmscope_forced_flushes_total" Counter ["comm", "cgroup", "warranted"] "2 S" FORCED, forced_flushes,
         "One-page flushes that write faults (do_wp_page) were forced to because some flush was pending in the mm; warranted if another task's open window covered the address";
     "mmscope_tlb_escalations_total" Counter ["comm", "cgroup", "cause", "warranted"] "4 S" ESCALATIONS, escalations,

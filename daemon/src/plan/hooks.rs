@@ -208,7 +208,10 @@ pub const HOOKS: &[Hook] = &[
         "tlb_finish_mmu",
         "tlb_finish_mmu_exit",
         "pending-flush windows",
-        TLB_FINISH_MMU,
+        &[
+            form("struct mmu_gather *tlb", &[(arg::FINISH_TLB, 0)]),
+            form("struct mmu_gather *tlb, long unsigned int start, long unsigned int end", &[(arg::FINISH_TLB, 0)]),
+        ],
         TASK,
     ),
     function(
@@ -226,33 +229,12 @@ pub const HOOKS: &[Hook] = &[
     ),
     function(
         HookKind::Exit,
-        "tlb_flush_mmu:exit",
-        "tlb_flush_mmu",
-        "tlb_flush_mmu_exit",
-        "TLB flushes of gathers, where flushes are inline",
-        TLB_FLUSH_MMU,
-        &[],
-    )
-    .where_flushes_are(Flushing::Inline),
-    function(
-        HookKind::Entry,
-        "tlb_flush_mmu",
-        "tlb_flush_mmu",
-        "tlb_flush_mmu_enter",
-        "TLB flushes of gathers, where flushes are inline",
-        TLB_FLUSH_MMU,
-        INLINE_FLUSH_MEMBERS,
-    )
-    .where_flushes_are(Flushing::Inline)
-    .needing("tlb_flush_mmu:exit"),
-    function(
-        HookKind::Entry,
-        "tlb_finish_mmu:entry",
-        "tlb_finish_mmu",
-        "tlb_finish_mmu_enter",
-        "TLB flushes of gathers that end, where flushes are inline, and inner windows",
-        TLB_FINISH_MMU,
-        INLINE_FLUSH_MEMBERS,
+        "change_protection:exit",
+        "change_protection",
+        "change_protection_exit",
+        "inner windows, where flushes are inline: what it changed is flushed in it",
+        CHANGE_PROTECTION,
+        &[field::MMU_GATHER_END, field::MMU_GATHER_BITS, field::MMU_GATHER_FULLMM],
     )
     .where_flushes_are(Flushing::Inline)
     .needing("tlb_finish_mmu"),
@@ -262,37 +244,7 @@ pub const HOOKS: &[Hook] = &[
         "change_protection",
         "change_protection_enter",
         "inner windows, the path and the range of a window, cycles of page tables, VMAs of an mprotect",
-        &[
-            // 6.3 and later.
-            form(
-                "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
-                 long unsigned int end, long unsigned int cp_flags",
-                &[
-                    (arg::CHANGE_PROTECTION_TLB, 0),
-                    (arg::CHANGE_PROTECTION_VMA, 1),
-                    (arg::CHANGE_PROTECTION_START, 2),
-                    (arg::CHANGE_PROTECTION_END, 3),
-                    (arg::CHANGE_PROTECTION_FLAGS, 4),
-                ],
-            ),
-            // 5.17 to 6.2.
-            form(
-                "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
-                 long unsigned int end, pgprot_t newprot, long unsigned int cp_flags",
-                &[
-                    (arg::CHANGE_PROTECTION_TLB, 0),
-                    (arg::CHANGE_PROTECTION_VMA, 1),
-                    (arg::CHANGE_PROTECTION_START, 2),
-                    (arg::CHANGE_PROTECTION_END, 3),
-                    (arg::CHANGE_PROTECTION_FLAGS, 5),
-                ],
-            ),
-            Form {
-                arguments: INLINE_CHANGE_PROTECTION,
-                positions: &[],
-                refused: Some("before 5.17 it takes a struct by value, which no program can be attached to"),
-            },
-        ],
+        CHANGE_PROTECTION,
         &[field::VMA_FLAGS],
     )
     .needing("tlb_finish_mmu"),
@@ -684,22 +636,38 @@ pub const HOOKS: &[Hook] = &[
     },
 ];
 
-const TLB_FINISH_MMU: &[Form] = &[
-    form("struct mmu_gather *tlb", &[(arg::FINISH_TLB, 0)]),
-    form("struct mmu_gather *tlb, long unsigned int start, long unsigned int end", &[(arg::FINISH_TLB, 0)]),
-];
-
-const TLB_FLUSH_MMU: &[Form] = &[form("struct mmu_gather *tlb", &[(arg::FLUSH_MMU_TLB, 0)])];
-
-const INLINE_FLUSH_MEMBERS: &[u16] = &[
-    field::TASK_MM,
-    field::TASK_FLAGS,
-    field::MMU_GATHER_MM,
-    field::MMU_GATHER_START,
-    field::MMU_GATHER_END,
-    field::MMU_GATHER_BITS,
-    field::MMU_GATHER_FULLMM,
-    field::MMU_GATHER_FREED_TABLES,
+const CHANGE_PROTECTION: &[Form] = &[
+    // 6.3 and later.
+    form(
+        "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
+         long unsigned int end, long unsigned int cp_flags",
+        &[
+            (arg::CHANGE_PROTECTION_TLB, 0),
+            (arg::CHANGE_PROTECTION_VMA, 1),
+            (arg::CHANGE_PROTECTION_START, 2),
+            (arg::CHANGE_PROTECTION_END, 3),
+            (arg::CHANGE_PROTECTION_FLAGS, 4),
+            (arg::CHANGE_PROTECTION_RET, 5),
+        ],
+    ),
+    // 5.17 to 6.2.
+    form(
+        "struct mmu_gather *tlb, struct vm_area_struct *vma, long unsigned int start, \
+         long unsigned int end, pgprot_t newprot, long unsigned int cp_flags",
+        &[
+            (arg::CHANGE_PROTECTION_TLB, 0),
+            (arg::CHANGE_PROTECTION_VMA, 1),
+            (arg::CHANGE_PROTECTION_START, 2),
+            (arg::CHANGE_PROTECTION_END, 3),
+            (arg::CHANGE_PROTECTION_FLAGS, 5),
+            (arg::CHANGE_PROTECTION_RET, 6),
+        ],
+    ),
+    Form {
+        arguments: INLINE_CHANGE_PROTECTION,
+        positions: &[],
+        refused: Some("before 5.17 it takes a struct by value, which no program can be attached to"),
+    },
 ];
 
 /// change_protection before 5.17: it knows no mmu_gather, and counts its pending flush itself.

@@ -59,8 +59,8 @@ pub(super) const MEMBERS: &[Member] = &[
     member(field::MM_MMAP_LOCK_RTMUTEX, "mm_struct", "mmap_lock.rwbase.rtmutex"),
 ];
 
-/// The bit-fields of a gather that the probes look at.
-pub(super) const GATHER_BITS: [(&str, &str); 2] = [("mmu_gather", "fullmm"), ("mmu_gather", "freed_tables")];
+/// The bit of a gather that says that it is of the whole mm.
+pub(super) const FULLMM: (&str, &str) = ("mmu_gather", "fullmm");
 
 /// `struct.path` of a member, for people.
 pub(super) fn name(id: u16) -> String {

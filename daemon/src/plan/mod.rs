@@ -211,7 +211,7 @@ fn with_wanted<T>(read: impl FnOnce(&Wanted<'_>) -> T) -> T {
         functions: &functions,
         tracepoints: &targets(true),
         members: &members,
-        bits: &members::GATHER_BITS,
+        bits: &[members::FULLMM],
         structs: &[PT_REGS],
         helpers: HELPERS,
     })
@@ -232,7 +232,7 @@ impl Plan {
             i32::try_from(*facts.members.get(&KernelFacts::place_of_controller(controller))?).ok()
         });
         relocations[usize::from(field::STACK_ORIG_AX)] = stack_orig_ax(facts, &relocations);
-        set_gather_bits(facts, &mut relocations);
+        set_fullmm(facts, &mut relocations);
 
         let mut decisions = Vec::with_capacity(HOOKS.len());
         for hook in HOOKS {
@@ -282,21 +282,13 @@ fn stack_orig_ax(facts: &KernelFacts, relocations: &[Option<i32>; COUNT]) -> Opt
     Some(i32::try_from(facts.stack_bytes?).ok()? - regs + relocations[usize::from(field::PT_REGS_ORIG_AX)]?)
 }
 
-/// The word in which a gather has its bit-fields, and their masks in it.
-fn set_gather_bits(facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) {
-    let bit = |(structure, name): (&str, &str)| facts.bits.get(&format!("{structure}.{name}")).copied();
-    let [Some(fullmm), Some(freed_tables)] = members::GATHER_BITS.map(bit) else { return };
-    if fullmm / u32::BITS != freed_tables / u32::BITS {
-        return;
-    }
-    let word = fullmm / u32::BITS * (u32::BITS / 8);
-    for (id, value) in [
-        (field::MMU_GATHER_BITS, word),
-        (field::MMU_GATHER_FULLMM, 1 << (fullmm % u32::BITS)),
-        (field::MMU_GATHER_FREED_TABLES, 1 << (freed_tables % u32::BITS)),
-    ] {
-        relocations[usize::from(id)] = i32::try_from(value).ok();
-    }
+/// The word in which a gather has the bit that says it is of the whole mm, and that bit's mask in it.
+fn set_fullmm(facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) {
+    let (structure, name) = members::FULLMM;
+    let Some(bit) = facts.bits.get(&format!("{structure}.{name}")) else { return };
+    let (word, mask) = (bit / u32::BITS * (u32::BITS / 8), 1 << (bit % u32::BITS));
+    relocations[usize::from(field::MMU_GATHER_BITS)] = i32::try_from(word).ok();
+    relocations[usize::from(field::MMU_GATHER_FULLMM)] = i32::try_from(mask).ok();
 }
 
 fn decide(hook: &Hook, facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) -> Decision {

@@ -37,7 +37,7 @@ const QUESTIONS: &[Question] = &[
                 "inner windows, and the path of a window",
                 &[
                     &["change_protection", "flush_tlb_mm_range"],
-                    &["change_protection", "tlb_finish_mmu:entry"],
+                    &["change_protection", "change_protection:exit"],
                     &["mprotect_fixup", "mwriteprotect_range", "change_prot_numa", "flush_tlb_mm_range"],
                 ],
             ),
@@ -48,10 +48,6 @@ const QUESTIONS: &[Question] = &[
                     &["try_to_unmap_one", "arch_tlbbatch_flush", "flush_tlb_mm_range"],
                     &["try_to_unmap_one", "try_to_unmap_flush", "flush_tlb_batched_pending"],
                 ],
-            ),
-            part(
-                "TLB flushes of gathers, with their mm and range",
-                &[&["flush_tlb_mm_range"], &["tlb_flush_mmu", "tlb_finish_mmu:entry"]],
             ),
             part("every TLB flush with its mm and range", &[&["flush_tlb_mm_range"]]),
         ],
@@ -90,14 +86,14 @@ const QUESTIONS: &[Question] = &[
                 "forced flushes, and whether another task's window covered them",
                 &[
                     &["do_wp_page", "do_wp_page:exit", "flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"],
-                    &["do_wp_page", "do_wp_page:exit", "tlb_finish_mmu:entry", "tlb_gather_mmu", "tlb_finish_mmu"],
+                    &["do_wp_page", "do_wp_page:exit", "change_protection:exit", "tlb_gather_mmu", "tlb_finish_mmu"],
                 ],
             ),
             part(
                 "ranges flushed as the whole mm because of it",
                 &[
                     &["flush_tlb_mm_range", "tlb_gather_mmu", "tlb_finish_mmu"],
-                    &["tlb_finish_mmu:entry", "tlb_gather_mmu", "tlb_finish_mmu"],
+                    &["change_protection:exit", "tlb_gather_mmu", "tlb_finish_mmu"],
                 ],
             ),
         ],
@@ -110,7 +106,7 @@ const QUESTIONS: &[Question] = &[
                 "cycles of 2 MiB ranges",
                 &[
                     &["change_protection", "flush_tlb_mm_range", "tlb_finish_mmu"],
-                    &["change_protection", "tlb_finish_mmu:entry", "tlb_finish_mmu"],
+                    &["change_protection", "change_protection:exit", "tlb_finish_mmu"],
                     &["mprotect_fixup", "mwriteprotect_range", "change_prot_numa", "flush_tlb_mm_range"],
                 ],
             ),
@@ -145,7 +141,7 @@ const QUESTIONS: &[Question] = &[
             "write faults inside another task's open window",
             &[
                 &["do_wp_page", "handle_userfault", "change_protection", "flush_tlb_mm_range"],
-                &["do_wp_page", "handle_userfault", "change_protection", "tlb_finish_mmu:entry"],
+                &["do_wp_page", "handle_userfault", "change_protection", "change_protection:exit"],
                 &["do_wp_page", "handle_userfault", "mwriteprotect_range", "flush_tlb_mm_range"],
             ],
         )],

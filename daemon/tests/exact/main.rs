@@ -87,8 +87,9 @@ fn run(daemon: &Daemon, oracle: &Oracle, mix: &mixes::Mix) -> Result<(), String>
     drop(runner);
 
     let (old, new) = (own::counts(&before), own::counts(&after));
-    let told: BTreeMap<&str, i64> = MEASURES.iter().map(|&name| (name, new[name] - old[name])).collect();
     let counted = reading.counts;
+    let measures: Vec<&str> = MEASURES.iter().copied().filter(|&name| counted.contains_key(name)).collect();
+    let told: BTreeMap<&str, i64> = measures.iter().map(|&name| (name, new[name] - old[name])).collect();
     let mut lost = own::gained(&before, &after, "mmscope_lost_total", "reason");
     lost.retain(|reason, _| !live::FORGOTTEN.contains(&reason.as_str()));
     let missed = own::gained(&before, &after, "mmscope_probe_misses_total", "probe");
@@ -98,9 +99,9 @@ fn run(daemon: &Daemon, oracle: &Oracle, mix: &mixes::Mix) -> Result<(), String>
         json!({
             "mix": mix.name,
             "cpus": std::thread::available_parallelism().map_or(0, usize::from),
-            "measures": MEASURES,
-            "own": MEASURES.iter().map(|&name| told[name]).collect::<Vec<_>>(),
-            "oracle": MEASURES.iter().map(|&name| counted[name]).collect::<Vec<_>>(),
+            "measures": measures,
+            "own": measures.iter().map(|&name| told[name]).collect::<Vec<_>>(),
+            "oracle": measures.iter().map(|&name| counted[name]).collect::<Vec<_>>(),
             "pending_mismatches": mismatches,
             "lost": lost,
             "missed": missed,
@@ -109,7 +110,7 @@ fn run(daemon: &Daemon, oracle: &Oracle, mix: &mixes::Mix) -> Result<(), String>
     // A kernel that preempts a program skips the same program on that processor until it goes on, and counts that. What
     // was skipped is missing here and is known to be; nothing else may be missing.
     let skipped: i64 = missed.values().sum();
-    let mut problems: Vec<String> = MEASURES
+    let mut problems: Vec<String> = measures
         .iter()
         .filter(|&&name| !(0..=skipped).contains(&(counted[name] - told[name])))
         .map(|&name| format!("{name}: own {} oracle {}", told[name], counted[name]))
@@ -128,6 +129,8 @@ fn run(daemon: &Daemon, oracle: &Oracle, mix: &mixes::Mix) -> Result<(), String>
         problems.extend(lost.iter().map(|(reason, count)| format!("{count} lost as {reason}")));
     }
     problems.extend(reading.problems);
-    problems.extend(mix.required.iter().filter(|&&name| counted[name] == 0).map(|name| format!("no {name} at all")));
+    problems.extend(
+        mix.required.iter().filter(|&&name| counted.get(name) == Some(&0)).map(|name| format!("no {name} at all")),
+    );
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }

@@ -31,9 +31,15 @@ const RWSEM: &[(&str, &str)] = &[
 /// An argument that is the same at every hit: for events that are only counted.
 const CONSTANT: &str = "\\1:u64";
 
+/// Whether flushes are calls: on arm64 they are instructions, and neither side can count them.
+pub(crate) fn has_flushes(facts: &serde_json::Value) -> bool {
+    facts["functions"]["flush_tlb_mm_range"].is_string()
+}
+
 pub(crate) struct Oracle {
     tally: Tally,
     has_lock_events: bool,
+    has_flushes: bool,
     lock_offset: u64,
 }
 
@@ -45,12 +51,15 @@ impl Oracle {
         let has_lock_events = Path::new(tally::TRACING).join("events/mmap_lock/mmap_lock_start_locking").exists();
         let mut events = vec![
             Event::kprobe("windows", "tlb_finish_mmu", CONSTANT),
-            Event::kprobe("flushes", "flush_tlb_mm_range", CONSTANT),
-            Event::kprobe("full", "flush_tlb_mm_range", "$arg3:u64").only("key == 0xffffffffffffffff"),
             Event::kprobe("clear_refs", "clear_refs_write", "+u0($arg2):u8"),
             Event::kprobe("userfaults", "handle_userfault", CONSTANT),
             Event::kprobe("ioctls", "userfaultfd_ioctl", CONSTANT),
         ];
+        let has_flushes = has_flushes(&facts);
+        if has_flushes {
+            events.push(Event::kprobe("flushes", "flush_tlb_mm_range", CONSTANT));
+            events.push(Event::kprobe("full", "flush_tlb_mm_range", "$arg3:u64").only("key == 0xffffffffffffffff"));
+        }
         if !prototype.contains("mmu_gather") {
             // Before 5.17 it counts its pending flush itself.
             events.push(Event::kprobe("changes", "change_protection", CONSTANT));
@@ -67,6 +76,7 @@ impl Oracle {
         Self {
             tally: Tally::new(events, &[OWN_COMM, "mmscope"]),
             has_lock_events,
+            has_flushes,
             lock_offset: facts["members"]["mm_struct.mmap_lock"].as_u64().unwrap(),
         }
     }
@@ -81,7 +91,7 @@ impl Oracle {
         self.tally.begin()
     }
 
-    /// What was counted since `begin`, by the names of the table.
+    /// What was counted since `begin`, by the names of the table; what is not to be counted here is not in it.
     pub(crate) fn counts(&self, begin: &Tallies) -> Reading {
         let tallies = self.tally.since(begin);
         let all = |name: &str| tallies.hits(name, |_| true);
@@ -91,11 +101,12 @@ impl Oracle {
                 "windows",
                 all("windows") + tallies.hits("clear_refs", |keys| keys[0] == u64::from(b'4')) + all("changes"),
             ),
-            ("flushes", all("flushes") - all("full")),
-            ("full flushes", all("full")),
             ("userfaults", all("userfaults")),
             ("ioctls", all("ioctls")),
         ]);
+        if self.has_flushes {
+            counts.extend([("flushes", all("flushes") - all("full")), ("full flushes", all("full"))]);
+        }
         counts.extend(if self.has_lock_events { locks_by_events(&tallies) } else { self.locks_by_semaphore(&tallies) });
         Reading { counts, problems: tallies.problems }
     }

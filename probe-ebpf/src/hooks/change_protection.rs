@@ -4,8 +4,9 @@
 use probe_common::relocation::{arg, field};
 
 use crate::{
+    calls,
     kernel::{Probed, Reader as _, argument},
-    turn::{Turn, entries},
+    turn::{Turn, entries, exits_keeping},
     window::{self, Change},
 };
 
@@ -19,6 +20,17 @@ fn entered<C: Probed>(ctx: &C, turn: Turn) -> i32 {
     };
     window::change_protection(argument::<{ arg::CHANGE_PROTECTION_TLB }>(ctx), change, turn);
     0
+}
+
+#[inline(always)]
+fn returned(ctx: &impl Probed, tlb: u64, _turn: Turn) -> i32 {
+    window::changed_protection(tlb, argument::<{ arg::CHANGE_PROTECTION_RET }>(ctx));
+    0
+}
+
+exits_keeping! {
+    "change_protection" keeps calls::CHANGE [tlb = argument::<{ arg::CHANGE_PROTECTION_TLB }>]:
+        change_protection_exit, change_protection_exit_again, change_protection_exit_last, change_protection_exit_kprobe, change_protection_exit_call => returned;
 }
 
 entries! {

@@ -19,7 +19,6 @@ mod rwsem_slowpath;
 mod task_rename;
 mod tlb_finish_mmu;
 mod tlb_flush;
-mod tlb_flush_mmu;
 mod tlb_gather_mmu;
 mod uprobe_dup_mmap;
 mod userfaultfd_ioctl;

@@ -3,18 +3,14 @@
 use probe_common::relocation::arg;
 
 use crate::{
-    calls, gather,
+    calls,
     kernel::{Probed, argument},
-    params,
     turn::{Turn, exits_keeping},
     window,
 };
 
 #[inline(always)]
 fn returned<C: Probed>(ctx: &C, tlb: u64, turn: Turn) -> i32 {
-    if params::inline_flushes() != 0 {
-        gather::finished(ctx.as_ptr(), tlb);
-    }
     window::close::<C::Fields>(ctx.as_ptr(), tlb, turn);
     0
 }
