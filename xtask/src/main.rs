@@ -40,6 +40,7 @@ mod proof;
 mod qemu;
 mod race;
 mod recording;
+mod release;
 mod root;
 mod run;
 mod selftests;
@@ -107,6 +108,8 @@ enum Task {
         #[arg(long)]
         probe_log: bool,
     },
+    /// Everything that a release has, for each kind of machine: archives, packages, and their sums
+    Release,
     /// Boot a Debian kernel under QEMU with the static binaries and run a command in it
     Vm(vm::VmArgs),
     /// Unit tests, live tests on this host, live tests in a guest of each kernel
@@ -200,9 +203,10 @@ fn run_task(task: Task) -> Result<ExitCode> {
             let kinds = [(deb, package::Kind::Deb), (rpm, package::Kind::Rpm), (tar, package::Kind::Tar)];
             let kinds: Vec<_> = kinds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| kind).collect();
             if !kinds.is_empty() {
-                package::main(&built[0], &kinds)?;
+                package::main(target, &tools, &built[0], &kinds)?;
             }
         }
+        Task::Release => release::main()?,
         Task::Vm(args) => return vm::main(&args),
         Task::Test(args) => return test::test(&args),
         Task::Exact(args) => return exact::main(&args),

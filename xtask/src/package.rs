@@ -13,6 +13,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::machine::Machine;
+use crate::setup::Tools;
 use crate::{dist, paths, sh};
 
 /// The name of the program, the package, the unit and the user.
@@ -54,8 +56,11 @@ const fn file(from: From, to: &'static str) -> Entry {
     Entry { from, to, mode: 0o644 }
 }
 
+/// Where packages have the binary.
+const BINARY: &str = "usr/bin/mmscope";
+
 const ENTRIES: &[Entry] = &[
-    Entry { from: From::Binary, to: "usr/bin/mmscope", mode: 0o755 },
+    Entry { from: From::Binary, to: BINARY, mode: 0o755 },
     file(From::Tree("deploy/mmscope.toml"), "etc/mmscope/mmscope.toml"),
     file(From::Tree("deploy/default/mmscope"), "etc/default/mmscope"),
     file(From::Tree("deploy/systemd/mmscope.service"), "usr/lib/systemd/system/mmscope.service"),
@@ -91,22 +96,40 @@ pub(crate) enum Kind {
     Tar,
 }
 
+impl Kind {
+    /// The name of a package's file, as those who take such packages expect it.
+    fn file_name(self, machine: Machine, version: &str) -> String {
+        match self {
+            Self::Deb => format!("{NAME}_{version}_{}.deb", machine.debian()),
+            Self::Rpm => format!("{NAME}-{version}-1.{}.rpm", machine.name()),
+            Self::Tar => format!("{NAME}-{version}-{}-linux.tar.gz", machine.name()),
+        }
+    }
+}
+
 /// What the packages are made from.
 pub(crate) struct Stage {
     folder: PathBuf,
+    machine: Machine,
+    /// Where packages go.
+    finished: PathBuf,
     /// Seconds since the epoch of the last commit: times in the packages.
     time: String,
 }
 
 impl Stage {
-    /// Lays everything out below the target folder, for a static binary that was built.
+    /// Lays everything out below the target folder, for a static binary that was built for this host.
     pub(crate) fn lay(mmscope: &Path) -> Result<Self> {
+        Self::lay_for(Machine::HOST, mmscope, mmscope, &dist::folder())
+    }
+
+    /// The same for a kind of machine, with the pages that `own`, the binary for this host, writes. Packages go to `finished`.
+    pub(crate) fn lay_for(machine: Machine, mmscope: &Path, own: &Path, finished: &Path) -> Result<Self> {
         let folder = paths::target().join("package");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("clear {}", folder.display()))?;
-        }
+        paths::clear(&folder)?;
+        fs::create_dir_all(finished).with_context(|| format!("create {}", finished.display()))?;
         let pages = folder.join("pages");
-        sh::run(Command::new(mmscope).arg("pages").arg(&pages))?;
+        sh::run(Command::new(own).arg("pages").arg(&pages))?;
         check_pages(&pages)?;
         for entry in ENTRIES {
             let from = match entry.from {
@@ -121,16 +144,23 @@ impl Stage {
             fs::set_permissions(&to, fs::Permissions::from_mode(entry.mode))
                 .with_context(|| format!("set the mode of {}", to.display()))?;
         }
-        Ok(Self { folder, time: commit_time() })
+        Ok(Self { folder, machine, finished: finished.to_owned(), time: commit_time() })
     }
 
     /// Makes a package, reads it again, and says where it is.
     pub(crate) fn package(&self, kind: Kind, version: &str) -> Result<PathBuf> {
+        let package = self.finished.join(kind.file_name(self.machine, version));
+        // What is read again comes out of it.
+        let unpacked = self.folder.join("unpacked");
+        paths::clear(&unpacked)?;
         match kind {
-            Kind::Deb => deb::make(self, version),
-            Kind::Rpm => rpm::make(self, version),
-            Kind::Tar => tar::make(self, version),
-        }
+            Kind::Deb => deb::make(self, &package, version).and_then(|()| deb::unpack(&package, &unpacked)),
+            Kind::Rpm => rpm::make(self, &package, version).and_then(|()| rpm::unpack(&package, &unpacked)),
+            Kind::Tar => tar::make(self, &package, version).and_then(|()| tar::unpack(&package, &unpacked)),
+        }?;
+        dist::check_static(&unpacked.join(BINARY), self.machine)
+            .with_context(|| format!("the binary in {}", package.display()))?;
+        Ok(package)
     }
 
     /// A file of the stage itself, beside what is installed.
@@ -199,28 +229,35 @@ fn permissions(text: &str) -> u32 {
     text.chars().skip(1).take(9).fold(0, |mode, letter| mode << 1 | u32::from(letter != '-'))
 }
 
-/// Builds the packages that were asked for, and prints where they are.
-pub(crate) fn main(mmscope: &Path, kinds: &[Kind]) -> Result<()> {
-    let stage = Stage::lay(mmscope)?;
+/// Makes the packages that were asked for, and prints where they are.
+pub(crate) fn main(machine: Machine, tools: &Tools, mmscope: &Path, kinds: &[Kind]) -> Result<()> {
+    let own = if machine == Machine::HOST {
+        mmscope.to_owned()
+    } else {
+        dist::dist_for(Machine::HOST, tools, false)?[0].clone()
+    };
+    let stage = Stage::lay_for(machine, mmscope, &own, &dist::folder())?;
     for &kind in kinds {
         println!("{}", stage.package(kind, VERSION)?.display());
     }
     Ok(())
 }
 
-/// A folder for finished packages.
-fn finished() -> Result<PathBuf> {
-    let folder = dist::folder();
-    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-    Ok(folder)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::{ENTRIES, From, check, permissions, tar_listing};
+    use super::{ENTRIES, From, Kind, check, permissions, tar_listing};
+    use crate::machine::Machine::{Aarch64, X86_64};
     use crate::paths;
+
+    #[test]
+    fn each_kind_of_package_has_its_own_name_for_a_machine() {
+        assert_eq!(Kind::Deb.file_name(X86_64, "1.2"), "mmscope_1.2_amd64.deb");
+        assert_eq!(Kind::Deb.file_name(Aarch64, "1.2"), "mmscope_1.2_arm64.deb");
+        assert_eq!(Kind::Rpm.file_name(Aarch64, "1.2"), "mmscope-1.2-1.aarch64.rpm");
+        assert_eq!(Kind::Tar.file_name(X86_64, "1.2"), "mmscope-1.2-x86_64-linux.tar.gz");
+    }
 
     #[test]
     fn what_is_packaged_of_this_tree_is_there() {

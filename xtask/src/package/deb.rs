@@ -1,14 +1,15 @@
 //! Debian's package, by cargo-deb: it writes the scripts that create the user, enable, start, restart and purge as debhelper does.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::{DESCRIPTION, ENTRIES, LICENCE, LONG_DESCRIPTION, NAME, Stage, check, finished, tar_listing};
-use crate::sh;
+use super::{DESCRIPTION, ENTRIES, LICENCE, LONG_DESCRIPTION, NAME, Stage, check, tar_listing};
+use crate::machine::Machine;
 use crate::tool::Tool;
+use crate::{apt, sh};
 
 const CARGO_DEB: Tool = Tool { package: "cargo-deb", version: "3.8.0", program: "cargo-deb" };
 
@@ -43,8 +44,7 @@ const NEVER: &[&str] = &["deb-systemd-invoke $_dh_action mmscope-web.socket", "i
 /// It comes with every package of Debian's.
 const COPYRIGHT: &str = "usr/share/doc/mmscope/copyright";
 
-pub(super) fn make(stage: &Stage, version: &str) -> Result<PathBuf> {
-    let package = finished()?.join(format!("{NAME}_{version}_amd64.deb"));
+pub(super) fn make(stage: &Stage, package: &Path, version: &str) -> Result<()> {
     stage.write("copyright", &copyright())?;
     stage.write("lib.rs", "")?;
     let manifest = stage.write("Cargo.toml", &manifest())?;
@@ -57,11 +57,14 @@ pub(super) fn make(stage: &Stage, version: &str) -> Result<PathBuf> {
         .env("SOURCE_DATE_EPOCH", &stage.time)
         .args(["--no-build", "--no-strip", "--quiet", "--manifest-path"])
         .arg(manifest)
-        .args(["--deb-version", version, "--output"])
-        .arg(&package);
+        .args(["--target", stage.machine.target(), "--deb-version", version, "--output"])
+        .arg(package);
     sh::output(&mut cargo_deb)?;
-    check_package(&package, version)?;
-    Ok(package)
+    check_package(package, stage.machine, version)
+}
+
+pub(super) fn unpack(package: &Path, to: &Path) -> Result<()> {
+    apt::unpack(package, to)
 }
 
 /// cargo-deb's own manifest: a package of the stage, which is never built.
@@ -125,11 +128,12 @@ fn copyright() -> String {
 }
 
 /// Reads the package again.
-fn check_package(package: &Path, version: &str) -> Result<()> {
+fn check_package(package: &Path, machine: Machine, version: &str) -> Result<()> {
     let dpkg = |option: &str| sh::output(Command::new("dpkg-deb").arg(option).arg(package));
     check(package, &tar_listing(&dpkg("--contents")?), &[COPYRIGHT])?;
     let field = |name: &str| sh::output(Command::new("dpkg-deb").arg("--field").arg(package).arg(name));
-    for (name, wanted) in [("Package", NAME), ("Version", version), ("Architecture", "amd64"), ("Section", "admin")] {
+    let fields = [("Package", NAME), ("Version", version), ("Architecture", machine.debian()), ("Section", "admin")];
+    for (name, wanted) in fields {
         let seen = field(name)?;
         if seen.trim() != wanted {
             bail!("{}: {name} is {} and not {wanted}", package.display(), seen.trim());

@@ -1,11 +1,11 @@
 //! The RPM, by cargo-generate-rpm. Its scripts are those of a service in Fedora; no guest installs it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use super::{DESCRIPTION, ENTRIES, LICENCE, NAME, Stage, check, finished, tar_listing};
+use super::{DESCRIPTION, ENTRIES, LICENCE, NAME, Stage, check, tar_listing};
 use crate::setup;
 use crate::sh;
 use crate::tool::Tool;
@@ -27,8 +27,7 @@ const POST_UNINSTALL: &str = "\
 if [ $1 -ge 1 ] && [ -d /run/systemd/system ]; then systemctl try-restart mmscope.service || :; fi
 ";
 
-pub(super) fn make(stage: &Stage, version: &str) -> Result<PathBuf> {
-    let package = finished()?.join(format!("{NAME}-{version}-1.x86_64.rpm"));
+pub(super) fn make(stage: &Stage, package: &Path, version: &str) -> Result<()> {
     stage.write("lib.rs", "")?;
     stage.write("Cargo.toml", &manifest(version))?;
     let mut generate = Command::new(CARGO_GENERATE_RPM.get()?);
@@ -41,15 +40,18 @@ pub(super) fn make(stage: &Stage, version: &str) -> Result<PathBuf> {
             "--payload-compress",
             "gzip",
             "--arch",
-            "x86_64",
+            stage.machine.name(),
             "--source-date",
             &stage.time,
         ])
         .arg("--output")
-        .arg(&package);
+        .arg(package);
     sh::output(&mut generate)?;
-    check(&package, &contents(&package)?, &[])?;
-    Ok(package)
+    check(package, &tar_listing(&read(package, &["-tv"], Path::new("."))?), &[])
+}
+
+pub(super) fn unpack(package: &Path, to: &Path) -> Result<()> {
+    read(package, &["-idm"], to).map(drop)
 }
 
 fn manifest(version: &str) -> String {
@@ -90,8 +92,8 @@ systemd = ">= 247"
     )
 }
 
-/// What is in its archive, by busybox's readers: rpm itself is not on every machine.
-fn contents(package: &Path) -> Result<Vec<super::Listed>> {
+/// Lets busybox's cpio do something with its archive in a folder: rpm itself is not on every machine.
+fn read(package: &Path, options: &[&str], folder: &Path) -> Result<String> {
     let busybox = setup::busybox()?;
     let mut unpack = Command::new(&busybox);
     let mut unpacking = unpack
@@ -101,10 +103,10 @@ fn contents(package: &Path) -> Result<Vec<super::Listed>> {
         .spawn()
         .with_context(|| format!("start {}", sh::show(&unpack)))?;
     let mut list = Command::new(&busybox);
-    let listed = list.args(["cpio", "-tv"]).stdin(unpacking.stdout.take().context("rpm2cpio's stdout")?).output();
-    let listed = listed.with_context(|| format!("start {}", sh::show(&list)))?;
+    list.arg("cpio").args(options).current_dir(folder).stdin(unpacking.stdout.take().context("rpm2cpio's stdout")?);
+    let listed = list.output().with_context(|| format!("start {}", sh::show(&list)))?;
     if !unpacking.wait().context("wait for rpm2cpio")?.success() || !listed.status.success() {
         bail!("{} cannot be read: {}", package.display(), String::from_utf8_lossy(&listed.stderr).trim());
     }
-    Ok(tar_listing(&String::from_utf8_lossy(&listed.stdout)))
+    Ok(String::from_utf8_lossy(&listed.stdout).into_owned())
 }

@@ -1,30 +1,33 @@
 //! The tar archive, for systems with other packages: `tar -C / --strip-components=1 -xf FILE` installs it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::{ENTRIES, NAME, Stage, check, finished, tar_listing};
+use super::{ENTRIES, NAME, Stage, check, tar_listing};
 use crate::sh;
 
-pub(super) fn make(stage: &Stage, version: &str) -> Result<PathBuf> {
+pub(super) fn make(stage: &Stage, package: &Path, version: &str) -> Result<()> {
     let top = format!("{NAME}-{version}");
-    let package = finished()?.join(format!("{top}-x86_64-linux.tar.gz"));
     let mut tar = Command::new("tar");
     tar.current_dir(&stage.folder)
         .args(["--create", "--gzip", "--sort=name", "--owner=root:0", "--group=root:0"])
         .arg(format!("--mtime=@{}", stage.time))
         .arg(format!("--transform=s,^,{top}/,"))
         .arg("--file")
-        .arg(&package)
+        .arg(package)
         .args(ENTRIES.iter().map(|entry| entry.to));
     sh::run(&mut tar)?;
-    let listing = sh::output(Command::new("tar").args(["--list", "--verbose", "--file"]).arg(&package))?;
+    let listing = sh::output(Command::new("tar").args(["--list", "--verbose", "--file"]).arg(package))?;
     let mut listed = tar_listing(&listing);
     for (path, ..) in &mut listed {
         *path = path.strip_prefix(&format!("{top}/")).unwrap_or(path).to_owned();
     }
-    check(&package, &listed, &[])?;
-    Ok(package)
+    check(package, &listed, &[])
+}
+
+/// As its users do.
+pub(super) fn unpack(package: &Path, to: &Path) -> Result<()> {
+    sh::run(Command::new("tar").arg("-C").arg(to).args(["--strip-components=1", "-xf"]).arg(package))
 }
