@@ -12,7 +12,7 @@ mod reclaim;
 mod sizes;
 mod tables;
 
-use std::{collections::BTreeMap, io, mem::offset_of, os::fd::AsFd as _, path::Path};
+use std::{collections::BTreeMap, fs, io, mem::offset_of, os::fd::AsFd as _, path::Path};
 
 use aya::{
     Ebpf,
@@ -46,6 +46,8 @@ const FREE_ROWS: u32 = 16 * 1024;
 const IDLE_LOOKS: u32 = 2;
 /// Looks at a dead mm before its slot is given away: what was being written at the first one is read by the second.
 const DEAD_LOOKS: u32 = 2;
+/// The hook of names.
+const NAMES: &str = "task_rename";
 /// Looks for which an exec may leave its new mm without a name.
 const EXEC_LOOKS: u32 = 5;
 
@@ -54,6 +56,8 @@ const TASK_LOOKS: u64 = 16;
 
 /// Words that are looked at before a whole entry is copied.
 const STATE_WORD: usize = offset_of!(MmSlot, state) / 8;
+/// The first of the two words of a name.
+const COMM_WORD: usize = offset_of!(MmSlot, comm_halves) / 8;
 const SERIES_WORD: usize = offset_of!(Row, series) / 8;
 const BUSY_WORD: usize = offset_of!(TaskState, busy) / 8;
 /// The word in which a task's userfault begins, and that of its mm's slot.
@@ -167,6 +171,8 @@ pub struct Intake {
     tasks_busy: u32,
     programs: BTreeMap<&'static str, Programs>,
     kprobes: KprobeProfile,
+    /// Whether the kernel side sees names that processes are given.
+    sees_names: bool,
     own_tgid: u32,
     /// Tasks that had something open when tasks were last looked for, by entry.
     task_books: BTreeMap<u32, u64>,
@@ -210,6 +216,7 @@ impl Intake {
             tasks_busy: 0,
             programs: BTreeMap::new(),
             kprobes: KprobeProfile::default(),
+            sees_names: true,
             own_tgid: std::process::id(),
             task_books: BTreeMap::new(),
             looks: 0,
@@ -227,6 +234,7 @@ impl Intake {
     /// The programs whose own figures are read at each tick.
     pub fn programs(&mut self, programs: BTreeMap<&'static str, Programs>) {
         self.kprobes = KprobeProfile::of(&programs);
+        self.sees_names = programs.contains_key(NAMES);
         self.programs = programs;
     }
 
@@ -309,6 +317,9 @@ impl Intake {
             if slot.state == STATE_EXEC && book.exec_looks < EXEC_LOOKS {
                 // An exec has yet to give the process its name; what it did so far is told with it.
                 book.exec_looks += 1;
+                if !self.sees_names {
+                    self.name_by_process(index, slot.tgid);
+                }
                 continue;
             }
             book.is_told = true;
@@ -328,6 +339,16 @@ impl Intake {
             }
         }
         (added, dead)
+    }
+
+    /// Where the kernel side sees no names that are given, an exec's is the process's, as long as it lives.
+    fn name_by_process(&self, index: u32, tgid: u32) {
+        let Ok(text) = fs::read(format!("/proc/{tgid}/comm")) else { return };
+        let mut comm = [0; 16];
+        comm.iter_mut().zip(text.trim_ascii_end()).take(15).for_each(|(place, byte)| *place = *byte);
+        for (n, half) in comm.as_chunks().0.iter().enumerate() {
+            self.slots.write_word(index, COMM_WORD + n, u64::from_ne_bytes(*half));
+        }
     }
 
     /// Takes a slot whose process is gone out of the index; it is freed two looks later.

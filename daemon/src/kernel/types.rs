@@ -55,8 +55,9 @@ impl Types {
             Fit::Same => format!("Types are from {path}, and are those that this kernel has itself."),
             Fit::BuildId => format!("Types are from {path}, whose build id is this kernel's."),
             Fit::Names(known, all) => format!(
-                "Types are from {path}, which has no build id: {known} of its {all} functions are functions of this kernel, \
-                 and whether its structs are this kernel's nothing can tell."
+                "Types are from {path}, which has no build id: {} % of its functions are functions of this kernel, and whether \
+                 its structs are this kernel's nothing can tell.",
+                known * 100 / all.max(&1)
             ),
             Fit::Unknown => format!("Types are from {path}, and whether they are this kernel's nothing here can tell."),
         })
