@@ -109,7 +109,7 @@ enum Task {
         probe_log: bool,
     },
     /// Everything that a release has, for each kind of machine: archives, packages, and their sums
-    Release,
+    Release(release::ReleaseArgs),
     /// Boot a Debian kernel under QEMU with the static binaries and run a command in it
     Vm(vm::VmArgs),
     /// Unit tests, live tests on this host, live tests in a guest of each kernel
@@ -206,7 +206,7 @@ fn run_task(task: Task) -> Result<ExitCode> {
                 package::main(target, &tools, &built[0], &kinds)?;
             }
         }
-        Task::Release => release::main()?,
+        Task::Release(args) => release::main(&args)?,
         Task::Vm(args) => return vm::main(&args),
         Task::Test(args) => return test::test(&args),
         Task::Exact(args) => return exact::main(&args),

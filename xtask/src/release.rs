@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 
 use crate::machine::Machine;
 use crate::package::{self, Kind, Stage};
@@ -15,16 +16,28 @@ use crate::{dist, paths, sh};
 /// The file of the sums.
 const SUMS: &str = "SHA256SUMS";
 
+/// `cargo xtask release`.
+#[derive(Args)]
+pub(crate) struct ReleaseArgs {
+    /// Take the binaries of target/dist as they are
+    #[arg(long, hide = true)]
+    no_build: bool,
+}
+
 /// `cargo xtask release`: builds all, and prints where they are.
-pub(crate) fn main() -> Result<()> {
-    let tools = setup::setup(Wants { guests: false })?;
+pub(crate) fn main(args: &ReleaseArgs) -> Result<()> {
+    if !args.no_build {
+        let tools = setup::setup(Wants { guests: false })?;
+        for machine in Machine::ALL {
+            dist::dist_for(machine, &tools, false)?;
+        }
+    }
     let folder = dist::folder().join("release");
     paths::clear(&folder)?;
-    let [own, _] = dist::dist_for(Machine::HOST, &tools, false)?;
+    let mmscope = |machine| dist::folder_of(machine).join("mmscope");
     let mut files = Vec::new();
     for machine in Machine::ALL {
-        let [mmscope, _] = dist::dist_for(machine, &tools, false)?;
-        let stage = Stage::lay_for(machine, &mmscope, &own, &folder)?;
+        let stage = Stage::lay_for(machine, &mmscope(machine), &mmscope(Machine::HOST), &folder)?;
         for kind in [Kind::Tar, Kind::Deb, Kind::Rpm] {
             files.push(stage.package(kind, package::VERSION)?);
         }
