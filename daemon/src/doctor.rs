@@ -9,7 +9,7 @@ use crate::{
     cli::DoctorArgs,
     export::CATALOGUE,
     failure::Failure,
-    kernel::{KernelFacts, Lockdown},
+    kernel::KernelFacts,
     plan::{self, Answer, Extent, HOOKS, HookKind, HookState, NOT_NEEDED, Plan},
     privileges,
 };
@@ -174,24 +174,6 @@ impl Report {
 /// Characters of a line of prose.
 const WIDTH: usize = 110;
 
-/// What of the host's own is behind what is absent, or changes what figures mean.
-fn host_notes(facts: &KernelFacts, plan: &Plan) -> Vec<String> {
-    let lockdown = facts.lockdown.map(|lockdown| match lockdown {
-        Lockdown::Integrity => {
-            "This kernel is locked down (integrity). Programs may read its memory; the scheduler's mode in debugfs is hidden, and \
-             where the kernel's build does not tell whether it preempts tasks, it is taken to."
-        }
-        Lockdown::Confidentiality => {
-            "This kernel is locked down (confidentiality): programs may read its memory by typed pointers alone, and kprobes and \
-             tracefs are refused. What cannot be measured so is absent."
-        }
-    });
-    let controller = plan.controller.as_ref().map(|controller| {
-        format!("Cgroups of v1 are mounted here: processes are told by the cgroup that the controller {controller} has them in.")
-    });
-    facts.types.text().into_iter().chain(lockdown.map(str::to_owned)).chain(controller).collect()
-}
-
 /// Attaches for a moment and tells.
 ///
 /// # Errors
@@ -208,7 +190,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let (targets, object) = (&facts.targets, args.probes.object.as_deref());
     let source = Source { plan: &plan, targets, thresholds: Thresholds::NEVER, timeline: None, object };
     let (loaded, (), hooks) = attach::start(&source, &Allowed::of(&args.probes), |_| Ok(()))?;
-    let host = host_notes(&facts, &plan);
+    let host = plan::notes(&facts, &plan);
     let mut report = Report::new(facts.release, &plan, &hooks);
     report.host = host;
     report.programs = attach::verified(&loaded);

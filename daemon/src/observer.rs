@@ -44,6 +44,9 @@ pub fn start(
 ) -> Result<(Loaded, Observer, Host), Failure> {
     let facts = plan::read_facts(Path::new("/"), args.btf.as_deref())?;
     let plan = Plan::new(&facts);
+    for note in plan::notes(&facts, &plan) {
+        tracing::info!("{note}");
+    }
     privileges::raise_memlock();
     let thresholds = timeline.map_or_else(|| Thresholds::of(&config.record), |_| Timeline::THRESHOLDS);
     let (targets, object) = (&facts.targets, args.object.as_deref());

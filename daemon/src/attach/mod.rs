@@ -2,6 +2,7 @@
 //!
 //! Each hook stands alone: one that is refused costs its own answers and nothing else.
 
+mod ends;
 mod functions;
 mod kprobes;
 mod links;
@@ -316,6 +317,10 @@ fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec<Hoo
         }
         tracing::debug!(hook = hook.name, ?state, "hook");
         hooks.push(state);
+    }
+    // Who asks for single hooks gets them.
+    if allowed.hooks.is_empty() {
+        ends::give_up_lone(loaded, &mut hooks);
     }
     loaded.forget_types();
     if !hooks.iter().any(|state| matches!(state, HookState::Attached(_))) {

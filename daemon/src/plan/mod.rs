@@ -4,6 +4,7 @@
 mod hooks;
 mod kprobes;
 mod members;
+mod notes;
 mod questions;
 mod syscalls;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use probe_common::relocation::{COUNT, field};
 
 pub use hooks::{Flushing, HOOKS, Hook, HookKind, LockWay};
+pub use notes::notes;
 pub use questions::{Answer, Extent, answers};
 pub use syscalls::operations as syscall_operations;
 

@@ -29,18 +29,12 @@ fn facts() -> KernelFacts {
     };
     KernelFacts {
         release: "6.12.0".to_owned(),
-        version: String::new(),
-        targets: Default::default(),
         functions: own(&functions),
         tracepoints: own(&tracepoints),
         members: members.iter().map(|(name, offset)| ((*name).to_owned(), *offset)).collect(),
-        sizes: BTreeMap::new(),
         has_anon_exclusive: true,
-        has_tracepoint_srcu: None,
-        preempts: None,
-        has_kprobes: None,
-        stack_bytes: None,
         helpers: vec!["get_current_task_btf".to_owned()],
+        ..KernelFacts::default()
     }
 }
 
@@ -153,4 +147,16 @@ fn what_is_in_no_register_is_absent() {
     let registers = &X86[..3];
     assert!(Plan::new(&facts_with(registers)).kprobes.unwrap_err().contains("registers"));
     assert!(Plan::new(&KernelFacts { has_kprobes: Some(false), ..facts_with(X86) }).kprobes.is_err());
+}
+
+#[test]
+fn a_kernel_without_types_takes_no_programs_by_them() {
+    let facts = KernelFacts {
+        lacks_types: true,
+        helpers: HELPERS.iter().map(|name| (*name).to_owned()).collect(),
+        ..facts_with(X86)
+    };
+    let plan = Plan::new(&facts);
+    assert!(!plan.has_task_btf && plan.against_types.is_some());
+    assert_eq!(Plan::new(&KernelFacts { lacks_types: false, ..facts }).against_types, None);
 }

@@ -19,8 +19,22 @@ pub(crate) struct Mix {
 /// What every mix moves.
 const LOCKS: &[&str] = &["windows", "flushes", "reads acquired", "writes acquired", "reads released", "writes ended"];
 
+/// How mmload says that the kernel lacks what it was to do.
+const NOT_SUPPORTED: i32 = 3;
+
+/// Write protection by userfaultfd: arm64 has it from 6.10 on.
+pub(crate) const WRITE_PROTECTION: &str = "uffd-wp --faults 1";
+
+/// Whether the kernel has what a small load of mmload's needs.
+pub(crate) fn is_supported(arguments: &str) -> bool {
+    let mut command = Command::new("mmload");
+    let output = command.args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
+    output.status.code() != Some(NOT_SUPPORTED)
+}
+
 /// All mixes that can run here.
 pub(crate) fn all(scale: u64) -> Vec<Mix> {
+    let has_write_protection = is_supported(WRITE_PROTECTION);
     let mut mixes = vec![
         Mix {
             name: "own",
@@ -31,9 +45,12 @@ pub(crate) fn all(scale: u64) -> Vec<Mix> {
                 format!("mmload dontneed --cycles {} --pages 8", 500 * scale),
                 format!("mmload munmap --cycles {}", 800 * scale),
                 format!("mmload lock-hold --writers 1 --readers 2 --seconds {}", scale.min(5)),
-                format!("mmload uffd --missing {} --wp {}", 800 * scale, 800 * scale),
+                if has_write_protection {
+                    format!("mmload uffd --missing {} --wp {}", 800 * scale, 800 * scale)
+                } else {
+                    format!("mmload uffd-missing --faults {}", 800 * scale)
+                },
                 format!("mmload uffd-errors --eexist {} --einval {}", 100 * scale, 20 * scale),
-                format!("mmload clear-refs --cycles {}", 60 * scale),
                 format!("mmload forkexec --count {}", 60 * scale),
             ],
             required: &[
@@ -58,6 +75,9 @@ pub(crate) fn all(scale: u64) -> Vec<Mix> {
             required: LOCKS,
         },
     ];
+    if is_supported("clear-refs --cycles 1") {
+        mixes[0].lines.push(format!("mmload clear-refs --cycles {}", 60 * scale));
+    }
     if Path::new("/bin/stress-ng").exists() || Path::new("/usr/bin/stress-ng").exists() {
         mixes.extend(stress(scale));
     }
