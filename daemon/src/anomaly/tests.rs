@@ -30,14 +30,19 @@ fn what_cannot_be_judged_is_absent_and_says_why() {
     let mut config = Config::default();
     config.anomaly.disabled = vec![Class::UffdSlow, Class::Blind];
     let mut hooks = vec![HookState::Attached(Tier::F); HOOKS.len()];
-    let index = HOOKS.iter().position(|hook| hook.name == "arch_tlbbatch_flush").unwrap();
-    hooks[index] = HookState::Absent("refused".to_owned());
+    for name in ["arch_tlbbatch_flush", "try_to_unmap_flush"] {
+        let index = HOOKS.iter().position(|hook| hook.name == name).unwrap();
+        hooks[index] = HookState::Absent("refused".to_owned());
+    }
     let mut anomalies = Anomalies::new(&config, Host { hooks, ..Host::default() });
     let why = |class| anomalies.unjudged().iter().find(|(unjudged, _)| *unjudged == class).map(|(_, why)| why.as_str());
     assert_eq!(why(Class::UffdSlow), Some("switched off by anomaly.disabled"));
     assert_eq!(
         why(Class::ReclaimStale),
-        Some("needs the hooks try_to_unmap_one + arch_tlbbatch_flush + flush_tlb_mm_range")
+        Some(
+            "needs the hooks try_to_unmap_one + arch_tlbbatch_flush + flush_tlb_mm_range or \
+             try_to_unmap_one + try_to_unmap_flush + flush_tlb_batched_pending"
+        )
     );
     assert_eq!(why(Class::UffdRefault), None);
     assert_eq!(anomalies.judged().len() + anomalies.unjudged().len(), Class::all().count());
