@@ -13,7 +13,6 @@ use std::{
 };
 
 use nix::{
-    libc,
     sched::{CpuSet, sched_setaffinity},
     sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, mprotect},
     unistd::Pid,
@@ -133,8 +132,7 @@ fn protect(area: NonNull<c_void>, bytes: usize) -> u32 {
 
 /// Works on its memory from one processor after the other.
 fn wander(area: NonNull<c_void>, bytes: usize) -> u32 {
-    // SAFETY: asks for a number.
-    let processors = usize::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap();
+    let processors = std::thread::available_parallelism().unwrap().get();
     let begin = Instant::now();
     for turn in 0.. {
         let mut one = CpuSet::new();

@@ -40,7 +40,9 @@ fn main() -> ExitCode {
 
 type Verdict = Result<(), String>;
 
-const CHECKS: &[(&str, fn(&Host) -> Verdict)] = &[
+type Check = (&'static str, fn(&Host) -> Verdict);
+
+const CHECKS: &[Check] = &[
     ("windows", windows),
     ("locks", locks),
     ("waits", waits),

@@ -215,7 +215,7 @@ pub(crate) const HOSTS: &[Host] = &[
     host("numa", "8 processors, 2 nodes, NUMA balancing", "6.12")
         .sized(8, 2048)
         .on(TWO_NODES)
-        .checked("windows,locks,waits,userfaults,numa"),
+        .checked("windows,locks,userfaults,numa"),
     host("many-at-once", "cgroup v1 beside v2, no tracefs, BTF hidden", "6.1")
         .prepared(MANY_AT_ONCE)
         .with("--btf /tmp/types")
