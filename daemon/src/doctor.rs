@@ -10,7 +10,7 @@ use crate::{
     export::CATALOGUE,
     failure::Failure,
     kernel::KernelFacts,
-    plan::{self, Answer, Extent, HOOKS, HookKind, HookState, NOT_NEEDED, Plan},
+    plan::{self, Answer, Extent, HookKind, HookState, NOT_NEEDED, Plan},
     privileges,
 };
 
@@ -54,7 +54,7 @@ struct HookReport {
 
 impl Report {
     fn new(kernel: String, plan: &Plan, states: &[HookState]) -> Self {
-        let hooks = HOOKS.iter().zip(states).map(|(hook, state)| HookReport {
+        let hooks = plan::of_host(states).map(|(hook, state)| HookReport {
             hook: hook.name,
             target: hook.target,
             kind: match hook.kind {
@@ -222,7 +222,7 @@ fn print(value: &impl Serialize) -> Result<ExitCode, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Tier;
+    use crate::plan::{HOOKS, Tier};
 
     fn plan() -> Plan {
         Plan::new(&KernelFacts::default())

@@ -29,7 +29,7 @@ use crate::{
     model::{RecordId, ReloadFigures, Snapshot},
     notify::{self, Notifier, say},
     observer::{self, Observer},
-    plan::{HOOKS, HookState, NOT_NEEDED},
+    plan::{self, HookState, NOT_NEEDED},
     privileges::{self, Part},
     record::{self, Output, Recorder},
     recording::Reason,
@@ -392,7 +392,7 @@ fn log_start(address: &str, kernel: &str, hooks: &[HookState], tables: &[TableSi
         let bytes: u64 = tables.iter().map(|table| table.bytes).sum();
         tracing::info!(bytes, "tables of the kernel side: {memory}");
     }
-    for (hook, state) in HOOKS.iter().zip(hooks) {
+    for (hook, state) in plan::of_host(hooks) {
         match state {
             HookState::Attached(tier) => tracing::info!(hook = hook.name, tier = tier.name(), "attached"),
             HookState::Absent(reason) if reason.starts_with(NOT_NEEDED) => {

@@ -14,7 +14,7 @@ use crate::{
     identity::printable,
     intake::{Counts, Histogram, TableSize},
     model::Snapshot,
-    plan::{END_ABSENT, HOOKS, HookState, NOT_NEEDED},
+    plan::{self, END_ABSENT, HookState, NOT_NEEDED},
 };
 
 /// Subjects in a table.
@@ -34,7 +34,7 @@ pub fn greeting(url: &str, telemetry_path: &str, kernel: &str, hooks: &[HookStat
     let mut attached = Vec::new();
     let mut not_needed = 0;
     let mut absent: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (hook, state) in HOOKS.iter().zip(hooks) {
+    for (hook, state) in plan::of_host(hooks) {
         match state {
             HookState::Attached(tier) => attached.push(format!("{} ({})", hook.name, tier.name())),
             HookState::Absent(reason) if reason.starts_with(NOT_NEEDED) => not_needed += 1,
@@ -228,7 +228,10 @@ pub(crate) fn time(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{identity::Subject, plan::Tier};
+    use crate::{
+        identity::Subject,
+        plan::{HOOKS, Tier},
+    };
 
     #[test]
     fn hooks_absent_for_one_reason_are_told_together() {

@@ -18,7 +18,7 @@ use crate::{
     intake::Counts,
     model::{Exemplar, Snapshot},
     notify::{Reason, SinkFigures},
-    plan::{HOOKS, HookState},
+    plan::{self, HookState},
     web::{CODES, Refusal},
 };
 
@@ -387,7 +387,7 @@ pub(super) fn reload_time(snapshot: &Snapshot, sink: Sink<'_>) {
 }
 
 pub(super) fn probes_attached(snapshot: &Snapshot, sink: Sink<'_>) {
-    for (hook, state) in HOOKS.iter().zip(&snapshot.hooks) {
+    for (hook, state) in plan::of_host(&snapshot.hooks) {
         match state {
             HookState::Attached(tier) => sink(&[hook.name, tier.name(), ""], Value::Whole(1)),
             HookState::Absent(reason) => sink(&[hook.name, "", reason], Value::Whole(0)),

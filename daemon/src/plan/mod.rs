@@ -69,6 +69,15 @@ pub const NOT_NEEDED: &str = "not needed: ";
 /// Between the name of an absent end and its reason, in the reason of its beginning.
 pub const END_ABSENT: &str = " is absent: ";
 
+/// Reason of a hook that only other architectures have a use for: it is no part of what is said of a host.
+const OF_ELSEWHERE: &str = "not needed: this kernel's flushes are no inline ones";
+
+/// All hooks that there is something to say of on a host, with their states.
+pub fn of_host(states: &[HookState]) -> impl Iterator<Item = (&'static Hook, &HookState)> {
+    let all = HOOKS.iter().zip(states);
+    all.filter(|(_, state)| !matches!(state, HookState::Absent(reason) if reason == OF_ELSEWHERE))
+}
+
 /// Whether a hook counts.
 #[must_use]
 pub fn has(hooks: &[HookState], name: &str) -> bool {
@@ -302,7 +311,7 @@ fn decide(hook: &Hook, facts: &KernelFacts, relocations: &mut [Option<i32>; COUN
     match hook.flushing {
         Some(wanted) if wanted == flushing => {}
         Some(Flushing::Inline) => {
-            return Decision::Absent(format!("{NOT_NEEDED}this kernel's flushes are no inline ones"));
+            return Decision::Absent(OF_ELSEWHERE.to_owned());
         }
         Some(Flushing::Called) => {
             return Decision::Absent("this kernel flushes inline, which nothing tells".to_owned());

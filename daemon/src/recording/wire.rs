@@ -20,7 +20,7 @@ use crate::{
     identity::Subject,
     intake::{ProgramFigures, TableFigures, TableSize, table_name},
     model::ProcessFigures,
-    plan::{HOOKS, HookState},
+    plan::{HOOKS, HookState, NOT_NEEDED},
     scope::Sight,
 };
 
@@ -188,7 +188,9 @@ pub(super) fn header(header: &Header) -> Result<Vec<u8>, String> {
 
 pub(super) fn read_header(bytes: &[u8]) -> Result<(Header, Terms), String> {
     let wire: WireHeader = read(bytes)?;
-    let unknown = || Ok(HookState::Absent(format!("mmscope {}, which recorded this, has no such hook", wire.build)));
+    // No fault of the host's: what is told by such a hook alone is absent, and that says enough.
+    let unknown =
+        || Ok(HookState::Absent(format!("{NOT_NEEDED}mmscope {}, which recorded this, has no such hook", wire.build)));
     let known = |name: &str| wire.hooks.iter().find(|known| known.0 == name);
     let hooks = HOOKS.iter().map(|of| known(of.name).map_or_else(unknown, hook));
     let host = anomaly::Host {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Moment, origin::millis, words};
 use crate::{
     governor::Level,
-    plan::{HOOKS, HookState, NOT_NEEDED},
+    plan::{self, HookState, NOT_NEEDED},
 };
 
 /// The hooks.
@@ -34,7 +34,7 @@ impl Hook {
 
 impl Hooks {
     pub(super) fn new(moment: &Moment<'_>) -> Self {
-        let hooks = HOOKS.iter().zip(&moment.snapshot.hooks).map(|(hook, state)| {
+        let hooks = plan::of_host(&moment.snapshot.hooks).map(|(hook, state)| {
             let (tier, reason) = match state {
                 HookState::Attached(tier) => (Some(tier.name()), None),
                 HookState::Absent(reason) => (None, Some(reason.clone())),
