@@ -39,7 +39,7 @@ fn main() {
     let ids = make_cgroups(root.path(), cgroups);
     let config = Config::default();
     let before_kib = resident_kib();
-    let mut identity = Identity::new(root.path().to_owned(), &config);
+    let mut identity = Identity::new(root.path().to_owned(), &config, None);
     let mut model = Model::new(Limits::of(&config));
     let (mut events, mut scrapes, mut most_series, mut most_bytes) = (0, Vec::new(), 0, 0);
     let (mut naming, mut folding) = (Vec::new(), Vec::new());

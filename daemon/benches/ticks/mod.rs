@@ -44,7 +44,7 @@ impl Ticks {
         let mut ticks = Self {
             owners: (0..mms).map(owner).collect(),
             counts: (0..mms).map(counts).collect(),
-            identity: Identity::new(root.path().to_owned(), &config),
+            identity: Identity::new(root.path().to_owned(), &config, None),
             anomalies: Anomalies::new(&config, host),
             model: Model::new(Limits::of(&config)),
             now: SECOND,

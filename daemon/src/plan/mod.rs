@@ -297,7 +297,7 @@ fn stack_orig_ax(facts: &KernelFacts, relocations: &[Option<i32>; COUNT]) -> Opt
 fn set_fullmm(facts: &KernelFacts, relocations: &mut [Option<i32>; COUNT]) {
     let (structure, name) = members::FULLMM;
     let Some(bit) = facts.bits.get(&format!("{structure}.{name}")) else { return };
-    let (word, mask) = (bit / u32::BITS * (u32::BITS / 8), 1 << (bit % u32::BITS));
+    let (word, mask) = (bit / u32::BITS * (u32::BITS / 8), 1_u32 << (bit % u32::BITS));
     relocations[usize::from(field::MMU_GATHER_BITS)] = i32::try_from(word).ok();
     relocations[usize::from(field::MMU_GATHER_FULLMM)] = i32::try_from(mask).ok();
 }
