@@ -44,15 +44,15 @@ pub fn start(
 ) -> Result<(Loaded, Observer, Host), Failure> {
     let facts = plan::read_facts(Path::new("/"), args.btf.as_deref())?;
     let plan = Plan::new(&facts);
-    for note in plan::notes(&facts, &plan) {
-        tracing::info!("{note}");
-    }
     privileges::raise_memlock();
     let thresholds = timeline.map_or_else(|| Thresholds::of(&config.record), |_| Timeline::THRESHOLDS);
     let (targets, object) = (&facts.targets, args.object.as_deref());
     let source = Source { plan: &plan, targets, thresholds, timeline, object };
     let (loaded, mut intake, hooks) =
         attach::start(&source, &Allowed::of(args), |loaded| Intake::new(&mut loaded.ebpf))?;
+    for note in plan::notes(&facts, &plan) {
+        tracing::info!("{note}");
+    }
     intake.programs(loaded.programs());
     intake.attached(monotonic_ns()?);
     memory::give_back();
