@@ -1,5 +1,5 @@
 //! `mmload`: makes exact, known amounts of mm events, so that a test can hold what mmscope counted against what
-//! happened. For x86-64 Linux, 5.10 to 7.3. Knows nothing of BPF, of mmscope or of what an event ought to cost.
+//! happened. For Linux, 5.10 to 7.3, on x86-64 and 64-bit Arm. Knows nothing of BPF, of mmscope or of what an event ought to cost.
 //!
 //! Every subcommand ends with one line of JSON on stdout; all else goes to stderr. The line holds
 //!
