@@ -31,8 +31,8 @@ use crate::{
     kernel::Targets,
     memory,
     plan::{
-        Decision, END_ABSENT, Flushing, HOOKS, Hook, HookKind, HookState, LockWay, NOT_NEEDED, Plan, Tier, has,
-        syscall_operations,
+        Decision, END_ABSENT, Flushing, HOOKS, Hook, HookKind, HookState, LockWay, NOT_NEEDED, OF_ELSEWHERE, Plan,
+        Tier, has, syscall_operations,
     },
 };
 
@@ -302,6 +302,7 @@ fn attach(loaded: &mut Loaded, plan: &Plan, allowed: &Allowed) -> Result<Vec<Hoo
                 let states = lock.get_or_insert_with(|| attach_lock(loaded, plan, allowed));
                 states.remove(hook.name).unwrap_or_else(|| HookState::Absent("not tried".to_owned()))
             }
+            Decision::Absent(reason) if reason == OF_ELSEWHERE => HookState::Absent(reason.clone()),
             _ if hook.stands_in_for.is_some_and(|name| has(&hooks, name)) => {
                 HookState::Absent(format!("{NOT_NEEDED}{} is attached", hook.stands_in_for.unwrap_or_default()))
             }

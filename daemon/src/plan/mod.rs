@@ -70,7 +70,7 @@ pub const NOT_NEEDED: &str = "not needed: ";
 pub const END_ABSENT: &str = " is absent: ";
 
 /// Reason of a hook that only other architectures have a use for: it is no part of what is said of a host.
-const OF_ELSEWHERE: &str = "not needed: this kernel's flushes are no inline ones";
+pub const OF_ELSEWHERE: &str = "not needed: this kernel's flushes are no inline ones";
 
 /// All hooks that there is something to say of on a host, with their states.
 pub fn of_host(states: &[HookState]) -> impl Iterator<Item = (&'static Hook, &HookState)> {
