@@ -112,7 +112,9 @@ fn counters(about: &About) -> Vec<Line<'static>> {
         counts.iter().map(|(name, count)| format!("{name} {}", words::count(*count))).collect::<Vec<_>>().join(", ")
     };
     let mut lines = vec![title("Counted since the start")];
-    lines.push(Line::raw(format!("  TLB flushes: {}", pairs(&about.flushes))));
+    if !about.flushes.is_empty() {
+        lines.push(Line::raw(format!("  TLB flushes: {}", pairs(&about.flushes))));
+    }
     if !about.not_measured.contains_key("forced") {
         lines.push(Line::raw(format!("  forced flushes: {}", pairs(&about.forced))));
     }

@@ -22,6 +22,9 @@ use crate::{
     model::{Exemplar, Exemplars},
 };
 
+/// The family of flushes.
+const FLUSHES: &str = "mmscope_tlb_flushes_total";
+
 const MODES: [&str; 2] = ["read", "write"];
 
 /// One subject.
@@ -41,6 +44,7 @@ pub(super) struct About {
     minute_ms: u64,
     tables: Vec<Table>,
     operations: Vec<Operation>,
+    /// None where flushes are not told.
     flushes: BTreeMap<&'static str, u64>,
     forced: BTreeMap<&'static str, u64>,
     windows_open: u64,
@@ -138,7 +142,10 @@ impl About {
             minute_ms: millis(history.uptime()) / 60_000 * 60_000,
             tables,
             operations,
-            flushes: FLUSH_KINDS.into_iter().zip(counts.flushes).collect(),
+            flushes: match missing(FLUSHES, &moment.snapshot.hooks) {
+                None => FLUSH_KINDS.into_iter().zip(counts.flushes).collect(),
+                Some(_) => BTreeMap::new(),
+            },
             forced: ["unwarranted", "warranted"].into_iter().zip(counts.forced).collect(),
             windows_open: counts.windows_opened.saturating_sub(counts.windows_closed),
             userfaults_in_flight: counts.faults_begun.saturating_sub(counts.faults_ended),
@@ -266,14 +273,20 @@ impl About {
         html! {
             h2 { "Counted since the start" }
             ul.pairs {
-                li { "TLB flushes:"
-                    @for (kind, count) in &self.flushes { " " span.pair { (kind) " " b { (words::count(*count)) } } } }
+                @if !self.flushes.is_empty() {
+                    li { "TLB flushes:"
+                        @for (kind, count) in &self.flushes { " " span.pair { (kind) " " b { (words::count(*count)) } } } }
+                }
                 @if !self.not_measured.contains_key(Measure::Forced.name()) {
                     li { "Forced flushes:"
                         @for (kind, count) in &self.forced { " " span.pair { (kind) " " b { (words::count(*count)) } } } }
                 }
-                li { "Windows open now: " b { (words::count(self.windows_open)) } }
-                li { "Userfaults in flight: " b { (words::count(self.userfaults_in_flight)) } }
+                @if !self.not_measured.contains_key(Measure::Windows.name()) {
+                    li { "Windows open now: " b { (words::count(self.windows_open)) } }
+                }
+                @if !self.not_measured.contains_key(Measure::Userfaults.name()) {
+                    li { "Userfaults in flight: " b { (words::count(self.userfaults_in_flight)) } }
+                }
                 @for (what, count) in &self.errors { li { "Failed ioctls, " code { (what) } ": " b { (words::count(*count)) } } }
             }
             @if self.wrong.has_hazards() { h3 { "Hazards" } (self.wrong.totals_html()) }

@@ -101,6 +101,24 @@ fn what_cannot_be_measured_is_named_and_is_no_zero() {
 }
 
 #[test]
+fn flushes_that_nothing_tells_are_no_zeros() {
+    let about = |hooks: Vec<HookState>| {
+        let (snapshot, history) = moment("a", hooks);
+        let origin = Origin::default();
+        let moment = Moment { snapshot: &snapshot, history: &history, origin: &origin };
+        About::new(&moment, &subject("a")).unwrap().html().into_string()
+    };
+    assert!(about(attached()).contains("TLB flushes:"));
+    let mut hooks = attached();
+    for (hook, state) in HOOKS.iter().zip(&mut hooks) {
+        if ["flush_tlb_mm_range", "tlb_flush"].contains(&hook.name) {
+            *state = HookState::Absent("this kernel flushes inline, which nothing tells".to_owned());
+        }
+    }
+    assert!(!about(hooks).contains("TLB flushes:"));
+}
+
+#[test]
 fn a_host_on_which_nothing_happened_says_so() {
     let quiet = (Snapshot { hooks: attached(), ..Snapshot::default() }, History::default());
     let page = front_of(&quiet, Asked::default());
