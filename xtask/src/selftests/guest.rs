@@ -20,6 +20,10 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// For the boot, and for mmscope's coming and going.
 const AROUND: Duration = Duration::from_secs(300);
 
+/// Some tests map what they need at addresses of their own choice and fail where something lies there already, so by chance: every
+/// boot places programs alike.
+const KERNEL_WORDS: &str = "norandmaps";
+
 /// A line that begins so is the script's, not a test's.
 const MARK: &str = "@@@ ";
 
@@ -89,6 +93,7 @@ pub(crate) fn boot(
         label: Some(kernel.release.clone()),
         memory_mib: 2048,
         files,
+        append: KERNEL_WORDS.to_owned(),
         timeout: AROUND + LIMIT * tests.min(12),
         ..Guest::new(kernel.clone(), script(runs, mmscope.is_some()))
     };
