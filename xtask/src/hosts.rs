@@ -8,13 +8,16 @@ mod page;
 mod results;
 
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::exact::{self, Functions};
-use crate::live_test::build_live_test;
-use crate::setup::{self, GuestTools, Wants};
+use crate::live_test::build_live_test_for;
+use crate::machine::Machine;
+use crate::setup::{self, GuestTools, Tools, Wants};
+use crate::workers::in_parallel;
 use crate::{build, dist, kernels};
 
 use guest::{Binaries, Run};
@@ -41,7 +44,8 @@ pub(crate) struct HostsArgs {
     write: bool,
 }
 
-/// Runs the hosts one after the other.
+/// Runs the hosts, several at a time; own counts beside the kernel's one host after the other, as each of its processors is emulated
+/// in a thread of its own.
 pub(crate) fn main(args: &HostsArgs) -> Result<ExitCode> {
     let is_wanted = |host: &&Host| {
         (args.only.is_empty() || args.only.iter().any(|name| host.name.starts_with(name.as_str())))
@@ -51,33 +55,45 @@ pub(crate) fn main(args: &HostsArgs) -> Result<ExitCode> {
     if hosts.is_empty() {
         bail!("no such host; there are {}", HOSTS.iter().map(|host| host.name).collect::<Vec<_>>().join(", "));
     }
-    let tools = setup::setup(Wants { guests: true })?;
-    let guests = tools.guests.as_ref().context("set-up of the guest tools")?;
-    let object = build::bpf(&tools, false)?;
-    let [mmscope, mmload] = dist::dist(&tools, false)?;
-    let binaries =
-        Binaries { test: build_live_test(&object, "hosts")?, mmscope: mmscope.clone(), mmload: mmload.clone() };
-    let programs = match args.exact {
-        true => Some(exact::Programs { test: build_live_test(&object, "exact")?, mmscope, mmload }),
-        false => None,
-    };
-    let mut results = Results::read()?;
-    let mut failed = Vec::new();
-    for host in hosts {
-        let run = guest::run(guests, &binaries, host)?;
-        if let Some(problem) = run.problem() {
-            failed.push(format!("{}: {problem}", host.name));
+    let tools = setup::setup(Wants { guests: false })?;
+    let mut benches = Vec::new();
+    for machine in Machine::ALL {
+        if hosts.iter().any(|host| host.machine == machine) {
+            benches.push(Bench::setup(machine, &tools, args.exact)?);
         }
-        let exactness =
-            programs.as_ref().and_then(|programs| exactness(guests, programs, host).transpose()).transpose()?;
-        failed.extend(
-            exactness.iter().filter(|exactness| !exactness.is_exact).map(|_| format!("{}: not exact", host.name)),
-        );
-        results.take(host, &run, exactness);
+    }
+    let bench_of = |host: &Host| benches.iter().find(|bench| bench.guests.machine == host.machine);
+    let pairs: Vec<(&Host, &Bench)> = hosts.into_iter().filter_map(|host| Some((host, bench_of(host)?))).collect();
+    let results = Mutex::new(Results::read()?);
+    let look = |(host, bench): (&Host, &Bench)| -> Result<Option<String>> {
+        let run = guest::run(&bench.guests, &bench.binaries, host)?;
+        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.take(host, &run);
         if args.write {
             // Each as soon as it is there: a run of all takes long.
             results.write()?;
             page::write_doctor(host, &run)?;
+        }
+        Ok(run.problem())
+    };
+    let looked = in_parallel(pairs.clone(), look)?;
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut failed = Vec::new();
+    for ((host, _), problem) in pairs.iter().zip(looked) {
+        // One that cannot be made does not take the others' results away.
+        let problem = problem.unwrap_or_else(|error| Some(format!("{error:#}")));
+        failed.extend(problem.map(|problem| format!("{}: {problem}", host.name)));
+    }
+    for (host, bench) in pairs.iter().filter(|(host, _)| args.exact && host.exact) {
+        match bench.exactness(host) {
+            Ok(exactness) => {
+                failed.extend((!exactness.is_exact).then(|| format!("{}: not exact", host.name)));
+                results.take_exactness(host, exactness);
+            }
+            Err(error) => failed.push(format!("{}: {error:#}", host.name)),
+        }
+        if args.write {
+            results.write()?;
         }
     }
     println!("\n{}", page::table(&results));
@@ -88,34 +104,53 @@ pub(crate) fn main(args: &HostsArgs) -> Result<ExitCode> {
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Own counts beside the kernel's; none where a host is no kernel of its own.
-fn exactness(guests: &GuestTools, programs: &exact::Programs, host: &Host) -> Result<Option<Exactness>> {
-    if !host.exact {
-        return Ok(None);
-    }
-    let functions = if host.args.contains("--without=fentry") { Functions::Kprobes } else { Functions::Fentry };
-    let outcome = programs.run(guests, &kernels::resolve(host.kernel)?, 2, 1, functions)?;
-    let is_exact = outcome.counts.failed == 0 && outcome.counts.passed > 0 && outcome.problem.is_none();
-    let (events, difference, missed) = exact::totals(&outcome.rows);
-    Ok(Some(Exactness { events, difference, missed, is_exact }))
+/// What hosts of one kind of machine need.
+struct Bench {
+    guests: GuestTools,
+    binaries: Binaries,
+    /// For own counts beside the kernel's.
+    exact: Option<exact::Programs>,
 }
 
-/// The hosts of the short form: many kinds in one, and a kernel with PREEMPT_RT.
-const SHORT: &[&str] = &["many-at-once", "6.12-rt"];
+impl Bench {
+    fn setup(machine: Machine, tools: &Tools, exact: bool) -> Result<Self> {
+        let guests = setup::guests_of(machine)?;
+        let object = build::bpf(tools, false)?;
+        let [mmscope, mmload] = dist::dist_for(machine, tools, false)?;
+        let build = |name| build_live_test_for(machine, &object, name);
+        let binaries = Binaries { test: build("hosts")?, mmscope: mmscope.clone(), mmload: mmload.clone() };
+        let exact = if exact { Some(exact::Programs { test: build("exact")?, mmscope, mmload }) } else { None };
+        Ok(Self { guests, binaries, exact })
+    }
 
-/// The short form, as a stage of `test`: checks that went well, and what did not; what doctor says is compared with docs/hosts.
-pub(crate) fn short(guests: &GuestTools, files: [std::path::PathBuf; 3]) -> Result<(u64, Vec<String>)> {
-    let [test, mmscope, mmload] = files;
-    let binaries = Binaries { test, mmscope, mmload };
+    /// Own counts beside the kernel's.
+    fn exactness(&self, host: &Host) -> Result<Exactness> {
+        let functions = if host.args.contains("--without=fentry") { Functions::Kprobes } else { Functions::Fentry };
+        let programs = self.exact.as_ref().context("the program that compares counts")?;
+        let kernel = kernels::resolve_for(host.machine, host.kernel)?;
+        let outcome = programs.run(&self.guests, &kernel, 2, 1, functions)?;
+        let is_exact = outcome.counts.failed == 0 && outcome.counts.passed > 0 && outcome.problem.is_none();
+        let (events, difference, missed) = exact::totals(&outcome.rows);
+        Ok(Exactness { events, difference, missed, is_exact })
+    }
+}
+
+/// The hosts of the short form: many kinds in one, a kernel with PREEMPT_RT, and another machine's kernels by kprobes and by fentry.
+const SHORT: &[&str] = &["many-at-once", "6.12-rt", "arm64-6.1", "arm64-6.12"];
+
+/// The short form for a kind of machine, as a stage of `test`: checks that went well, and what did not; what doctor says is compared
+/// with docs/hosts.
+pub(crate) fn short(machine: Machine, tools: &Tools) -> Result<(u64, Vec<String>)> {
+    let bench = Bench::setup(machine, tools, false)?;
     let (mut good, mut problems) = (0, Vec::new());
-    for name in SHORT {
-        let host = HOSTS.iter().find(|host| host.name == *name).context("a host of the short form")?;
-        let run: Run = guest::run(guests, &binaries, host)?;
+    for host in HOSTS.iter().filter(|host| host.machine == machine && SHORT.contains(&host.name)) {
+        let run: Run = guest::run(&bench.guests, &bench.binaries, host)?;
         good += run.counts.passed;
-        problems.extend(run.problem().map(|problem| format!("{name}: {problem}")));
+        problems.extend(run.problem().map(|problem| format!("{}: {problem}", host.name)));
         match page::doctor_differs(host, &run)? {
             None => good += 1,
             Some(text) => {
+                let name = host.name;
                 problems
                     .push(format!("{name}: doctor says something else than in docs/hosts (cargo xtask hosts --write)"));
                 println!("doctor on {name}:\n{text}");

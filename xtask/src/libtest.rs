@@ -19,6 +19,11 @@ pub(crate) struct Failures {
 }
 
 impl Failures {
+    /// What somebody else found.
+    pub(crate) fn of(text: String) -> Self {
+        Self { text, is_inside: false }
+    }
+
     pub(crate) fn add_line(&mut self, line: &str) {
         if line.starts_with("test result: ") {
             self.is_inside = false;

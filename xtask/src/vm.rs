@@ -170,7 +170,7 @@ pub(crate) struct Guest {
     /// Environment of the command.
     pub(crate) env: Vec<(String, String)>,
     /// More of QEMU's options.
-    pub(crate) machine: Vec<String>,
+    pub(crate) qemu: Vec<String>,
     /// More for the kernel's command line.
     pub(crate) append: String,
     /// A root image (root.rs) to run the command on; without one there is busybox.
@@ -279,7 +279,7 @@ impl Guest {
             files: Vec::new(),
             modules: Vec::new(),
             env: Vec::new(),
-            machine: Vec::new(),
+            qemu: Vec::new(),
             append: String::new(),
             root: None,
             systemd: false,
@@ -398,7 +398,7 @@ impl Guest {
             .arg("-chardev")
             .arg(format!("file,id=exit,path={}", escaped(&folder.join("exit"))))
             .args(self.kernel.machine.qemu_ports())
-            .args(&self.machine);
+            .args(&self.qemu);
         if self.icount {
             // sleep=off: idle time passes at once instead of in real time.
             command.args(["-icount", "shift=0,sleep=off"]);

@@ -70,7 +70,7 @@ pub(super) fn run(tools: &GuestTools, binaries: &Binaries, host: &Host) -> Resul
     let guest = Guest {
         smp: host.smp,
         memory_mib: host.memory_mib,
-        machine: host.machine.iter().map(|word| (*word).to_owned()).collect(),
+        qemu: host.qemu.iter().map(|word| (*word).to_owned()).collect(),
         files,
         env: env(host),
         append: host.append.to_owned(),
@@ -101,7 +101,7 @@ const SECURITYFS: &str = "mount -t securityfs securityfs /sys/kernel/security 2>
 
 fn kernel(host: &Host) -> Result<Kernel> {
     if host.kernel != TYPELESS {
-        return kernels::resolve(host.kernel);
+        return kernels::resolve_for(host.machine, host.kernel);
     }
     kernels::resolve(&unfixed_kernel::typeless()?.image.display().to_string())
 }

@@ -1,16 +1,20 @@
 //! The hosts: a kernel, how the machine is made, and what is done to it before mmscope comes.
 
+use crate::machine::Machine;
+
 /// A host.
 pub(crate) struct Host {
     pub(crate) name: &'static str,
     /// For the table.
     pub(crate) about: &'static str,
+    /// The kind of machine.
+    pub(crate) machine: Machine,
     /// As `vm` takes it, or [`TYPELESS`].
     pub(crate) kernel: &'static str,
     pub(crate) smp: u32,
     pub(crate) memory_mib: u32,
     /// More of QEMU's options.
-    pub(crate) machine: &'static [&'static str],
+    pub(crate) qemu: &'static [&'static str],
     /// More for the kernel's command line.
     pub(crate) append: &'static str,
     /// Lines of a shell, run in the guest first.
@@ -37,10 +41,11 @@ const fn host(name: &'static str, about: &'static str, kernel: &'static str) -> 
     Host {
         name,
         about,
+        machine: Machine::X86_64,
         kernel,
         smp: 2,
         memory_mib: 2048,
-        machine: &[],
+        qemu: &[],
         append: "",
         prepare: "",
         args: "",
@@ -72,8 +77,13 @@ impl Host {
         self
     }
 
-    const fn on(mut self, machine: &'static [&'static str]) -> Self {
-        self.machine = machine;
+    const fn on(mut self, qemu: &'static [&'static str]) -> Self {
+        self.qemu = qemu;
+        self
+    }
+
+    const fn for_arm(mut self) -> Self {
+        self.machine = Machine::Aarch64;
         self
     }
 
@@ -189,6 +199,9 @@ pub(crate) const HOSTS: &[Host] = &[
     host("7-kprobes", "Debian's newest 7.x, kprobes", "7").with(WITHOUT_FENTRY).exact(),
     host("6.1-rt", "PREEMPT_RT", "6.1-rt").exact(),
     host("6.12-rt", "PREEMPT_RT", "6.12-rt").exact(),
+    host("arm64-6.1", "arm64: Debian's 6.1, which has no fentry", "6.1").for_arm().exact(),
+    host("arm64-6.12", "arm64: Debian's 6.12, fentry", "6.12").for_arm().exact(),
+    host("arm64-7", "arm64: Debian's newest 7.x, fentry", "7").for_arm().exact(),
     host("cgroup-v1", "cgroup v1 alone", "6.1").prepared(V1).in_cgroup(V1_CGROUP, "/docker/known"),
     host("cgroup-hybrid", "cgroup v1 beside v2", "6.1").prepared(HYBRID).in_cgroup(HYBRID_CGROUP, "/docker/known"),
     host("lockdown-integrity", "lockdown=integrity", "6.12").booted("lockdown=integrity"),

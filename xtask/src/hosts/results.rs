@@ -58,15 +58,22 @@ impl Results {
         fs::write(&path, text + "\n").with_context(|| format!("write {}", path.display()))
     }
 
-    pub(super) fn take(&mut self, host: &Host, run: &Run, exactness: Option<Exactness>) {
+    /// What a host showed now; the exactness of the last run that had it stays.
+    pub(super) fn take(&mut self, host: &Host, run: &Run) {
         let named = run.told.iter().filter_map(|told| Some((told["check"].as_str()?.to_owned(), told.clone())));
         let mut checks: BTreeMap<String, Value> = named.collect();
         // That is a page of its own.
         if let Some(Value::Object(doctor)) = checks.get_mut("doctor") {
             doctor.remove("text");
         }
-        let exactness = exactness.or_else(|| self.0.get(host.name).and_then(|shown| shown.exactness.clone()));
+        let exactness = self.0.get(host.name).and_then(|shown| shown.exactness.clone());
         let shown = Shown { kernel: run.release.clone(), is_good: run.problem().is_none(), checks, exactness };
         self.0.insert(host.name.to_owned(), shown);
+    }
+
+    pub(super) fn take_exactness(&mut self, host: &Host, exactness: Exactness) {
+        if let Some(shown) = self.0.get_mut(host.name) {
+            shown.exactness = Some(exactness);
+        }
     }
 }
