@@ -146,12 +146,8 @@ impl Report {
                 Extent::No => "no",
             };
             let _ = writeln!(text, "  {}. {extent:<8}  {}", answer.number, answer.question);
-            for (which, parts) in
-                [("missing here", answer.missing_here.as_slice()), ("not in this version", answer.not_in_this_version)]
-            {
-                if !parts.is_empty() {
-                    let _ = writeln!(text, "               {which}: {}", parts.join("; "));
-                }
+            if !answer.missing_here.is_empty() {
+                let _ = writeln!(text, "               missing here: {}", answer.missing_here.join("; "));
             }
         }
         if self.absent_families.is_empty() {

@@ -35,7 +35,7 @@ pub(crate) fn dist(tools: &Tools, probe_log: bool) -> Result<[PathBuf; 2]> {
 /// The same for a kind of machine. The BPF object inside is the same for all: each of them is little-endian.
 pub(crate) fn dist_for(machine: Machine, tools: &Tools, probe_log: bool) -> Result<[PathBuf; 2]> {
     let object = build::bpf(tools, probe_log)?;
-    let mut cargo = static_cargo(machine, &object, "build")?;
+    let mut cargo = static_cargo(machine, &object, &["build", "--release"])?;
     cargo.args(["-p", "mmscope", "-p", "workload"]);
     if probe_log {
         cargo.args(["--features", "mmscope/probe-log"]);
@@ -44,14 +44,15 @@ pub(crate) fn dist_for(machine: Machine, tools: &Tools, probe_log: bool) -> Resu
     Ok([publish(machine, "mmscope")?, publish(machine, "mmload")?])
 }
 
-/// A cargo command that optimises and links everything in, glibc too.
-pub(crate) fn static_cargo(machine: Machine, object: &Path, command: &str) -> Result<Command> {
+/// A cargo command that links everything in, glibc too.
+pub(crate) fn static_cargo(machine: Machine, object: &Path, command: &[&str]) -> Result<Command> {
     let mut cargo = build::cargo_with_object(object);
     let cross = Cross::setup(machine)?.map(|cross| cross.apply(&mut cargo)).unwrap_or_default();
     cargo
         .env(machine.target_variable("RUSTFLAGS"), format!("{cross}-C target-feature=+crt-static -C strip=symbols"))
         // Naming the target keeps the flags away from build scripts.
-        .args([command, "--release", "--target", machine.target()]);
+        .args(command)
+        .args(["--target", machine.target()]);
     Ok(cargo)
 }
 

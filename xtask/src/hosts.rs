@@ -117,9 +117,15 @@ impl Bench {
         let guests = setup::guests_of(machine)?;
         let object = build::bpf(tools, false)?;
         let [mmscope, mmload] = dist::dist_for(machine, tools, false)?;
-        let build = |name| build_live_test_for(machine, &object, name);
-        let binaries = Binaries { test: build("hosts")?, mmscope: mmscope.clone(), mmload: mmload.clone() };
-        let exact = if exact { Some(exact::Programs { test: build("exact")?, mmscope, mmload }) } else { None };
+        let binaries = Binaries {
+            test: build_live_test_for(machine, &object, "hosts")?,
+            mmscope: mmscope.clone(),
+            mmload: mmload.clone(),
+        };
+        let exact = match exact {
+            true => Some(exact::Programs { test: build_live_test_for(machine, &object, "exact")?, mmscope, mmload }),
+            false => None,
+        };
         Ok(Self { guests, binaries, exact })
     }
 

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::exact::{self, Functions};
 use crate::kernels::KERNELS;
+use crate::live_test::build_live_tests;
 use crate::machine::Machine;
 use crate::setup::{self, Wants};
 use crate::{build, dist, faults, selftests};
@@ -59,6 +60,10 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     if is_own {
         stages.extend([run.units(), run.host()]);
         stages.push(if args.filter.is_empty() { run.page() } else { Stage::left_out("page", "a filter") });
+    }
+    if is_own && !args.no_guests && args.filter.is_empty() {
+        // Found as they are when each is asked for; an error is told there.
+        let _ = build_live_tests(args.arch, &run.object, ["guest", "exact", "faults", "hosts"]);
     }
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
     let exact_test = if args.no_guests || !args.filter.is_empty() { None } else { Some(run.exact_programs()) };

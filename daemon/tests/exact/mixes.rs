@@ -8,6 +8,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use crate::live;
+
 pub(crate) struct Mix {
     pub(crate) name: &'static str,
     /// Run at once.
@@ -19,26 +21,9 @@ pub(crate) struct Mix {
 /// What every mix moves.
 const LOCKS: &[&str] = &["windows", "flushes", "reads acquired", "writes acquired", "reads released", "writes ended"];
 
-/// How mmload says that the kernel lacks what it was to do.
-const NOT_SUPPORTED: i32 = 3;
-
-/// Write protection by userfaultfd: arm64 has it from 6.10 on.
-pub(crate) const WRITE_PROTECTION: &str = "uffd-wp --faults 1";
-
-/// Whether the kernel has what a small load of mmload's needs. On x86-64 every kernel does, and a load that does not run there is a
-/// failure.
-pub(crate) fn is_supported(arguments: &str) -> bool {
-    if cfg!(target_arch = "x86_64") {
-        return true;
-    }
-    let mut command = Command::new("mmload");
-    let output = command.args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
-    output.status.code() != Some(NOT_SUPPORTED)
-}
-
 /// All mixes that can run here.
 pub(crate) fn all(scale: u64) -> Vec<Mix> {
-    let has_write_protection = is_supported(WRITE_PROTECTION);
+    let has_write_protection = live::is_supported(live::WRITE_PROTECTION);
     let mut mixes = vec![
         Mix {
             name: "own",
@@ -79,7 +64,7 @@ pub(crate) fn all(scale: u64) -> Vec<Mix> {
             required: LOCKS,
         },
     ];
-    if is_supported("clear-refs --cycles 1") {
+    if live::is_supported(live::SOFT_DIRTY) {
         mixes[0].lines.push(format!("mmload clear-refs --cycles {}", 60 * scale));
     }
     if Path::new("/bin/stress-ng").exists() || Path::new("/usr/bin/stress-ng").exists() {

@@ -15,8 +15,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    live::{Daemon, Scrape},
-    mixes, oracle,
+    live::{self, Daemon, Scrape},
+    oracle,
     trace::{Event, Trace},
 };
 
@@ -84,7 +84,7 @@ impl Outcome {
 
 /// Runs all cases; how many passed, and what was wrong with the others.
 pub(crate) fn run(daemon: &Daemon) -> (u32, Vec<String>) {
-    if !mixes::is_supported(mixes::WRITE_PROTECTION) {
+    if !live::is_supported(live::WRITE_PROTECTION) {
         println!("overlap: left out, userfaultfd has no write protection here");
         return (0, Vec::new());
     }

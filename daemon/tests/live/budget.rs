@@ -98,9 +98,19 @@ fn what_begins_while_hooks_are_given_up_is_not_missed() {
 
 #[test]
 fn a_stop_file_switches_everything_off_and_its_end_on() {
+    stop_and_go_on(&[]);
+}
+
+/// The same of kprobes, where there are any.
+#[test]
+fn kprobes_are_given_up_and_taken_back() {
+    stop_and_go_on(&["--without=fentry"]);
+}
+
+fn stop_and_go_on(args: &[&str]) {
     let folder = open_folder();
     let file = folder.path().join("stop");
-    let daemon = Daemon::start(&["--stop-file", file.to_str().unwrap()]);
+    let daemon = Daemon::start(&[&["--stop-file", file.to_str().unwrap()], args].concat());
     is_exact(&daemon, "stop-before");
     std::fs::write(&file, "").unwrap();
     let stopped = await_level(&daemon, |level| level == 5.0);

@@ -199,6 +199,11 @@ impl Scrape {
             .sum()
     }
 
+    /// Whether there is such a family: what cannot be measured is not told.
+    pub(crate) fn has(&self, family: &str) -> bool {
+        self.text.contains(&format!("# TYPE {family} "))
+    }
+
     /// Label values of a metric's series.
     pub(crate) fn labels(&self, metric: &str, label: &str) -> Vec<String> {
         self.samples
@@ -275,6 +280,26 @@ impl Load {
         assert!(line.contains("waits for"), "{line}");
         Waiting { child, gate }
     }
+}
+
+/// How mmload says that the kernel lacks what it was to do.
+const NOT_SUPPORTED: i32 = 3;
+
+/// Write protection by userfaultfd: arm64 has it from 6.10 on.
+pub(crate) const WRITE_PROTECTION: &str = "uffd-wp --faults 1";
+
+/// Soft-dirty bits: arm64 has none.
+pub(crate) const SOFT_DIRTY: &str = "clear-refs --cycles 1";
+
+/// Whether the kernel has what a small load of mmload's needs. On x86-64 every kernel does, and a load that does not run there is a
+/// failure.
+pub(crate) fn is_supported(arguments: &str) -> bool {
+    if cfg!(target_arch = "x86_64") {
+        return true;
+    }
+    let mmload = env::var_os("MMLOAD_BIN").unwrap_or_else(|| "mmload".into());
+    let output = Command::new(mmload).args(arguments.split(' ')).stdin(Stdio::null()).output().unwrap();
+    output.status.code() != Some(NOT_SUPPORTED)
 }
 
 /// A workload that is past its exec and has not yet begun.

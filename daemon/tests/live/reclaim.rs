@@ -86,6 +86,8 @@ pub(crate) struct Offsets {
     vm_mm: u64,
     /// An mm's count of pages left to be flushed; none on 5.10.
     pub(crate) count: Option<u64>,
+    /// The function that flushes what was left, if this kernel leaves any: arm64 does from 6.6 on.
+    pub(crate) flush: Option<&'static str>,
 }
 
 impl Offsets {
@@ -93,7 +95,12 @@ impl Offsets {
         let output = super::live::mmscope().args(["doctor", "--facts"]).output().unwrap();
         let facts: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let of = |member: &str| facts["members"][member].as_u64();
-        Self { vm_mm: of("vm_area_struct.vm_mm").unwrap(), count: of("mm_struct.tlb_flush_batched.counter") }
+        let flushes = ["arch_tlbbatch_flush", "try_to_unmap_flush"];
+        Self {
+            vm_mm: of("vm_area_struct.vm_mm").unwrap(),
+            count: of("mm_struct.tlb_flush_batched.counter"),
+            flush: flushes.into_iter().find(|function| facts["functions"][function].is_string()),
+        }
     }
 }
 
@@ -102,7 +109,7 @@ pub(crate) struct Watch(Trace);
 
 impl Watch {
     pub(crate) fn start(offsets: &Offsets) -> Self {
-        let Offsets { vm_mm, count } = *offsets;
+        let Offsets { vm_mm, count, flush } = *offsets;
         let (of_vma, of_mm) = match count {
             Some(count) => (format!("+{count}(+{vm_mm}($arg2)):u32"), format!("+{count}($arg1):u32")),
             None => ("\\0:u32".to_owned(), "\\0:u32".to_owned()),
@@ -110,7 +117,7 @@ impl Watch {
         Self(Trace::of(&[
             &format!("p:ours/unmap try_to_unmap_one mm=+{vm_mm}($arg2):x64 count={of_vma}"),
             &format!("p:ours/end exit_mmap mm=$arg1:x64 count={of_mm}"),
-            "p:ours/flush arch_tlbbatch_flush",
+            &format!("p:ours/flush {}", flush.expect("a kernel that flushes later")),
         ]))
     }
 
@@ -147,15 +154,18 @@ impl Batches {
         // By mm, the batch that took pages of it last, and its count before that.
         let mut last = BTreeMap::<&str, (usize, &str)>::new();
         let mut in_batch = BTreeMap::<usize, usize>::new();
-        let mut batch = 0;
+        let (mut batch, mut has_unmapped) = (0, false);
         for line in trace {
             let is_its = line.task == task;
             if line.event == "flush" {
-                batch += usize::from(is_its);
+                // The one of arm64 is called also when there is nothing to flush.
+                batch += usize::from(is_its && has_unmapped);
+                has_unmapped &= !is_its;
                 continue;
             }
             let (mm, count) = (line.argument("mm"), line.argument("count"));
             let is_end = line.event == "end";
+            has_unmapped |= is_its && !is_end;
             if let Some(&(of, before)) = last.get(mm)
                 && (is_end || of != batch)
             {

@@ -82,7 +82,9 @@ fn a_timeline_has_every_event_of_the_chosen_command() {
     // Two mprotects a cycle; the language's start has some more of its own.
     let windows = of(OUTER + PATH_MPROTECT);
     assert!((100..120).contains(&windows), "{windows} windows");
-    assert!(of(HOLD + 1) >= windows && of(FLUSH) >= 50, "{} holds, {} flushes", of(HOLD + 1), of(FLUSH));
+    // Where flushes are inline there is no event of them.
+    let flushes = if cfg!(target_arch = "aarch64") { 0 } else { 50 };
+    assert!(of(HOLD + 1) >= windows && of(FLUSH) >= flushes, "{} holds, {} flushes", of(HOLD + 1), of(FLUSH));
     let trace = folder.path().join("trace.pftrace");
     let mut mmscope: Command = mmscope();
     mmscope.args(["export", "--perfetto", "-o"]).arg(&trace).arg(folder.path().join("timeline.mmrec"));
