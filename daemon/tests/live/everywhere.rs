@@ -137,7 +137,7 @@ fn alerts_have_their_evidence_with_stacks() {
     assert!(functions.len() > 2 && functions.iter().all(|function| function.contains("+0x")), "{evidence}");
     assert!(
         functions.iter().any(|function| {
-            ["do_syscall_64+", "el0_svc+"].iter().any(|call| function.starts_with(call))
+            ["do_syscall_64+", "el0t_64_sync+"].iter().any(|call| function.starts_with(call))
                 || function.contains("page_fault+")
         }),
         "{evidence}"

@@ -171,8 +171,10 @@ mount -o bind /tmp/nothing /sys/kernel/btf/vmlinux
 
 const HUGE: &str = "echo always >/sys/kernel/mm/transparent_hugepage/enabled\necho 16 >/proc/sys/vm/nr_hugepages\n";
 
-/// Two nodes with four processors each.
+/// Two nodes with four processors each, which are a socket: processors that share a cache are of one node.
 const TWO_NODES: &[&str] = &[
+    "-smp",
+    "8,sockets=2,cores=4",
     "-object",
     "memory-backend-ram,id=node0,size=1024M",
     "-object",
