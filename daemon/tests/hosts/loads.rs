@@ -163,6 +163,11 @@ pub(crate) struct Balancing;
 impl Balancing {
     const SWITCH: &str = "/proc/sys/kernel/numa_balancing";
 
+    /// Kernels switch it on by themselves where there are nodes.
+    pub(crate) fn off() {
+        fs::write(Self::SWITCH, "0").unwrap();
+    }
+
     pub(crate) fn on() -> Self {
         for (name, value) in [("scan_delay_ms", "10"), ("scan_period_min_ms", "50"), ("scan_size_mb", "16")] {
             let path = format!("/sys/kernel/debug/sched/numa_balancing/{name}");
@@ -179,24 +184,45 @@ impl Drop for Balancing {
     }
 }
 
-const TRACEFS: &str = "/sys/kernel/tracing";
-
 /// Calls of a function, as a kprobe of the kernel's own counts them.
 pub(crate) struct Calls;
 
 impl Calls {
+    const EVENT: &str = "/sys/kernel/tracing/events/hosts/calls";
+    const BY_TASK: &str = "hist:keys=common_pid";
+
     pub(crate) fn of(function: &str) -> Self {
         append_kprobe(&format!("p:hosts/calls {function}"));
-        fs::write(format!("{TRACEFS}/events/hosts/calls/enable"), "1").unwrap();
+        Self::write("trigger", Self::BY_TASK);
+        Self::write("enable", "1");
         Self
     }
 
-    pub(crate) fn end(self) -> f64 {
-        await_some("end of the calls", || fs::write(format!("{TRACEFS}/events/hosts/calls/enable"), "0").ok());
-        let profile = fs::read_to_string(format!("{TRACEFS}/kprobe_profile")).unwrap();
-        let line = profile.lines().find(|line| line.split_whitespace().next() == Some("calls"));
-        let count = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).expect("the kprobe's count");
+    /// Ends it; how often all called it but the threads of one process.
+    pub(crate) fn end_without(self, process: u32) -> f64 {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let threads: Vec<String> = threads.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        Self::write("enable", "0");
+        let counts = fs::read_to_string(format!("{}/hist", Self::EVENT)).unwrap();
+        assert!(counts.contains("Dropped: 0"), "{counts}");
+        Self::write("trigger", &format!("!{}", Self::BY_TASK));
+        await_some("end of the calls", || fs::write(format!("{}/enable", Self::EVENT), "0").ok());
         forget_kprobes("hosts");
-        count
+        by_others(&counts, &threads)
     }
+
+    fn write(file: &str, text: &str) {
+        let path = format!("{}/{file}", Self::EVENT);
+        fs::write(&path, text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+}
+
+/// The sum of lines as `{ common_pid:        228 } hitcount:        389`.
+fn by_others(counts: &str, threads: &[String]) -> f64 {
+    let count = |line: &str| -> Option<f64> {
+        let (task, count) = line.strip_prefix("{ common_pid: ")?.split_once("} hitcount:")?;
+        let is_left_out = threads.iter().any(|thread| thread == task.trim());
+        (!is_left_out).then(|| count.trim().parse().unwrap())
+    };
+    counts.lines().filter_map(count).sum()
 }
