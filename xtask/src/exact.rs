@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
@@ -65,6 +65,7 @@ pub(crate) enum Functions {
 
 /// `cargo xtask exact`: every kernel with every number of processors.
 pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
+    let marks = if args.write { Some(marks(args)?) } else { None };
     let tools = setup::setup(Wants { guests: false })?;
     let guests = setup::guests_of(args.arch)?;
     let object = build::bpf(&tools, false)?;
@@ -88,16 +89,25 @@ pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
     }
     let (table, overlaps) = (table(&rows), overlap_table(&overlaps));
     println!("\n{table}\n{overlaps}");
-    if args.write {
-        let mut name = if args.kprobes { "kprobes" } else { "fentry" }.to_owned();
-        if args.arch != Machine::X86_64 {
-            name = format!("{name} on {}", args.arch.name());
-        }
+    if let Some(name) = marks {
         let page = "docs/exactness.md";
         marks::replace(page, &format!("counts by {name}"), &format!("Made by `{}`.\n\n{table}", command(args)))?;
         marks::replace(page, &format!("overlaps by {name}"), &overlaps)?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The name of the page's tables for these kernels.
+fn marks(args: &ExactArgs) -> Result<String> {
+    let mut name = if args.kprobes { "kprobes" } else { "fentry" }.to_owned();
+    if args.arch != Machine::X86_64 {
+        name = format!("{name} on {}", args.arch.name());
+    }
+    match args.kernel.iter().filter(|kernel| kernel.ends_with("-rt")).count() {
+        0 => Ok(name),
+        all if all == args.kernel.len() => Ok(format!("{name} with PREEMPT_RT")),
+        _ => bail!("--write: kernels with PREEMPT_RT have tables of their own, give --kernel only these"),
+    }
 }
 
 /// What a guest runs.
