@@ -8,10 +8,10 @@ use clap::{
 };
 
 use crate::{
-    attach::HELPER,
-    config::{Budget, Url},
+    attach::{Allowed, HELPER, Way},
+    config::{Budget, Url, bytes},
     governor::Level,
-    plan::HOOKS,
+    plan::{self, HOOKS},
     web,
 };
 
@@ -322,17 +322,16 @@ pub struct ProbeArgs {
     pub mmap_lock: Option<LockWay>,
 }
 
-/// A way of attaching.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Way {
-    /// fentry and fexit programs
-    Fentry,
-    /// kprobe and kretprobe programs, which are used where no function is reached by fentry
-    Kprobe,
-    /// typed tracepoint programs
-    TpBtf,
-    /// raw tracepoint programs
-    RawTracepoint,
+impl ProbeArgs {
+    /// What these leave.
+    #[must_use]
+    pub fn allowed(&self) -> Allowed {
+        let lock = self.mmap_lock.map(|way| match way {
+            LockWay::Tracepoints => plan::LockWay::Tracepoints,
+            LockWay::Rwsem => plan::LockWay::Rwsem,
+        });
+        Allowed::without(&self.without, lock, &self.hooks)
+    }
 }
 
 /// How to learn of mmap_lock's events.
@@ -368,22 +367,6 @@ fn recording_file(text: &str) -> Result<PathBuf, String> {
         return Err("a recording goes to a file: its end is cut off where it could not be written whole".to_owned());
     }
     Ok(PathBuf::from(text))
-}
-
-/// Shortest bound of a recording: its header and some ticks.
-const LEAST_BYTES: u64 = 64 << 10;
-
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let units = [("K", 10), ("M", 20), ("G", 30)];
-    let unit = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
-    let (number, shift) = unit.unwrap_or((text, 0));
-    let number: u64 =
-        number.parse().map_err(|_| "it is no number of bytes, such as 4096, 64K, 256M or 2G".to_owned())?;
-    let bytes = number.checked_mul(1 << shift).ok_or("that is more than a file can have")?;
-    if bytes < LEAST_BYTES {
-        return Err("less than 64K is no recording".to_owned());
-    }
-    Ok(bytes)
 }
 
 fn url(text: &str) -> Result<Url, String> {

@@ -12,6 +12,7 @@ pub use anomaly::Anomaly;
 pub use budget::Budget;
 pub use flight_recorder::FlightRecorder;
 pub use notify::{ALERTS_PATH, Alertmanager, Http, JOURNAL, Journal, Notify, Url, Webhook};
+pub(crate) use size::bytes;
 pub use subjects::{Containers, Pattern, SubjectRule};
 pub use web::Web;
 
@@ -24,6 +25,7 @@ mod flight_recorder;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod notify;
+mod size;
 mod subjects;
 mod web;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path, process::ExitCode}
 use serde::Serialize;
 
 use crate::{
-    attach::{self, Allowed, Source, Thresholds},
+    attach::{self, Source, Thresholds},
     cli::DoctorArgs,
     export::CATALOGUE,
     failure::Failure,
@@ -185,7 +185,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     privileges::raise_memlock();
     let (targets, object) = (&facts.targets, args.probes.object.as_deref());
     let source = Source { plan: &plan, targets, thresholds: Thresholds::NEVER, timeline: None, object };
-    let (loaded, (), hooks) = attach::start(&source, &Allowed::of(&args.probes), |_| Ok(()))?;
+    let (loaded, (), hooks) = attach::start(&source, &args.probes.allowed(), |_| Ok(()))?;
     let host = plan::notes(&facts, &plan);
     let mut report = Report::new(facts.release, &plan, &hooks);
     report.host = host;

@@ -80,7 +80,7 @@ pub enum Failure {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: crate::recording::Unreadable,
+        error: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A recording has too little in it for what is asked of it.
     #[error("{path} {message}", path = path.display())]

@@ -2,6 +2,8 @@
 
 pub mod anomaly;
 pub mod attach;
+pub mod books;
+pub mod classes;
 pub mod export;
 pub mod flight;
 pub mod governor;

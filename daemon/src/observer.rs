@@ -7,7 +7,8 @@ use std::{
 
 use crate::{
     anomaly::{Host, MmLook},
-    attach::{self, Allowed, Loaded, Source, Thresholds, Timeline},
+    attach::{self, Loaded, Source, Thresholds, Timeline},
+    books::Books,
     cli::ProbeArgs,
     config::Config,
     failure::Failure,
@@ -19,7 +20,6 @@ use crate::{
     plan::{self, Plan},
     privileges,
     scope::Sight,
-    warden::Books,
 };
 
 /// Looks at attached probes.
@@ -48,8 +48,7 @@ pub fn start(
     let thresholds = timeline.map_or_else(|| Thresholds::of(&config.record), |_| Timeline::THRESHOLDS);
     let (targets, object) = (&facts.targets, args.object.as_deref());
     let source = Source { plan: &plan, targets, thresholds, timeline, object };
-    let (loaded, mut intake, hooks) =
-        attach::start(&source, &Allowed::of(args), |loaded| Intake::new(&mut loaded.ebpf))?;
+    let (loaded, mut intake, hooks) = attach::start(&source, &args.allowed(), |loaded| Intake::new(&mut loaded.ebpf))?;
     for note in plan::notes(&facts, &plan) {
         tracing::info!("{note}");
     }

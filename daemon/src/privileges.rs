@@ -4,12 +4,14 @@
 //! other thread has none: deploy/README.md has the list. As root nothing is dropped, for root's rights are not in capabilities
 //! alone.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-use crate::{attach, failure::Failure};
+use aya::maps::{MapData, MapError};
+
+use crate::failure::Failure;
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
@@ -85,6 +87,17 @@ pub fn keep(part: Part) -> Result<(), Failure> {
     limited.map_err(|error| Failure::System(format!("give capabilities up: {error}")))
 }
 
+/// Whether this thread may ask about maps that it has open.
+#[must_use]
+fn may_read_maps() -> bool {
+    let Ok(none) = fs::File::open("/dev/null") else { return true };
+    // Where it may, the kernel finds that this is none.
+    match MapData::from_fd(none.into()) {
+        Err(MapError::SyscallError(error)) => error.io_error.kind() != io::ErrorKind::PermissionDenied,
+        _ => true,
+    }
+}
+
 /// Before 5.19 a kernel that forbids others to load programs forbids them to read maps as well, those that they have open too:
 /// there whoever ticks keeps CAP_BPF.
 fn keep_only(wanted: CapabilitySet, reads_maps: bool) -> rustix::io::Result<()> {
@@ -96,7 +109,7 @@ fn keep_only(wanted: CapabilitySet, reads_maps: bool) -> rustix::io::Result<()> 
     let mut kept = wanted & permitted;
     // Still permitted, so that it can be had again.
     only(kept, permitted)?;
-    if reads_maps && !attach::may_read_maps() {
+    if reads_maps && !may_read_maps() {
         kept |= CapabilitySet::BPF & permitted;
     }
     only(kept, kept)

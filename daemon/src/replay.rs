@@ -180,7 +180,7 @@ pub(crate) type Recorded = BufReader<Watched>;
 pub(crate) fn open(path: &Path, what: Option<&str>) -> Result<Reader<Recorded>, Failure> {
     let file = what.map_or_else(|| Watched::quietly(path), |what| Watched::open(path, what));
     let file = file.map_err(|error| Failure::Unreadable { path: path.to_owned(), error })?;
-    Reader::new(BufReader::new(file)).map_err(|error| Failure::Recording { path: path.to_owned(), error })
+    Reader::new(BufReader::new(file)).map_err(|error| Failure::Recording { path: path.to_owned(), error: error.into() })
 }
 
 /// The names of all kernel addresses in a recording.

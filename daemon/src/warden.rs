@@ -1,7 +1,6 @@
 //! Looks at what the probes cost and does what the governor orders. In a thread of its own: detaching waits for the kernel.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, mpsc as std_mpsc, mpsc::RecvTimeoutError},
     thread::JoinHandle,
@@ -15,7 +14,8 @@ use tokio::{
 };
 
 use crate::{
-    attach::{Loaded, Programs, Runs, StatisticsSwitch},
+    attach::{Loaded, Runs, StatisticsSwitch},
+    books::Books,
     failure::Failure,
     governor::{Cost, Costs, Governed, Governor, Level, Order, percent},
     observer::{Observer, monotonic_ns},
@@ -23,21 +23,6 @@ use crate::{
     privileges::{self, Part},
     scope::Sight,
 };
-
-/// What the kernel side's books need when programs come or go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Books {
-    /// Hazards were given up.
-    SettleHazards,
-    /// Waits were given up.
-    SettleWaits,
-    /// Everything was.
-    Forget,
-    /// Programs are about to be attached, or given up.
-    Changing,
-    /// Those that are to be attached are: each hook's programs.
-    Attached(BTreeMap<&'static str, Programs>),
-}
 
 /// Something to do for whoever reads the kernel side.
 #[derive(Debug)]

@@ -11,11 +11,7 @@ mod statistics;
 
 use std::{borrow::Cow, collections::BTreeMap, fs, io};
 
-use aya::{
-    Btf, Ebpf, EbpfLoader, Endianness,
-    maps::{MapData, MapError},
-    programs::ProgramError,
-};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness, programs::ProgramError};
 use probe_common::{call::CALLS, event::TIMELINE_RING_BYTES, params, task::TASKS};
 
 use functions::Functions;
@@ -24,8 +20,9 @@ use links::{Attachment, link_program, load_program, unload};
 pub use links::{Canary, Programs, Runs};
 pub use statistics::{HELPER, RunStatistics, StatisticsSwitch, help};
 
+use clap::ValueEnum;
+
 use crate::{
-    cli::{self, Way},
     config,
     failure::Failure,
     kernel::Targets,
@@ -87,6 +84,19 @@ impl Timeline {
     }
 }
 
+/// A way of attaching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// fentry and fexit programs
+    Fentry,
+    /// kprobe and kretprobe programs, which are used where no function is reached by fentry
+    Kprobe,
+    /// typed tracepoint programs
+    TpBtf,
+    /// raw tracepoint programs
+    RawTracepoint,
+}
+
 /// What may be used; a host can be told to do without some of it.
 #[derive(Clone, Debug)]
 pub struct Allowed {
@@ -122,20 +132,17 @@ impl Thresholds {
 }
 
 impl Allowed {
-    /// As the command line has it.
+    /// All but the ways that are left out, by one way of telling mmap_lock's events, and by some hooks only, if there are such.
     #[must_use]
-    pub fn of(args: &cli::ProbeArgs) -> Self {
-        let allowed = |way| !args.without.contains(&way);
+    pub fn without(ways: &[Way], lock: Option<LockWay>, hooks: &[String]) -> Self {
+        let allowed = |way| !ways.contains(&way);
         Self {
             fentry: allowed(Way::Fentry),
             kprobe: allowed(Way::Kprobe),
             tp_btf: allowed(Way::TpBtf),
             raw_tracepoint: allowed(Way::RawTracepoint),
-            lock: args.mmap_lock.map(|way| match way {
-                cli::LockWay::Tracepoints => LockWay::Tracepoints,
-                cli::LockWay::Rwsem => LockWay::Rwsem,
-            }),
-            hooks: args.hooks.clone(),
+            lock,
+            hooks: hooks.to_vec(),
         }
     }
 
@@ -200,17 +207,6 @@ impl Loaded {
 pub fn verified(loaded: &Loaded) -> BTreeMap<String, Option<u32>> {
     let programs = loaded.ebpf.programs().filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?)));
     programs.map(|(name, info)| (name, info.verified_instruction_count())).collect()
-}
-
-/// Whether this thread may ask about maps that it has open.
-#[must_use]
-pub fn may_read_maps() -> bool {
-    let Ok(none) = fs::File::open("/dev/null") else { return true };
-    // Where it may, the kernel finds that this is none.
-    match MapData::from_fd(none.into()) {
-        Err(MapError::SyscallError(error)) => error.io_error.kind() != io::ErrorKind::PermissionDenied,
-        _ => true,
-    }
 }
 
 /// Makes the maps and prepares the programs; nothing is attached yet.

@@ -10,7 +10,7 @@ use super::{
     bounds::{Shown, within},
     duration,
 };
-use crate::anomaly::kinds::Class;
+use crate::classes::Class;
 
 macro_rules! bounds {
     ($($(#[doc = $doc:literal])+ $(#[serde($($serde:tt)+)])? $key:ident: $type:ty = $default:expr, $least:expr => $most:expr;)*) => {

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
-use super::{bounds::within, duration};
-use crate::{anomaly::Severity, cli};
+use super::{bounds::within, duration, size};
+use crate::classes::Severity;
 
 /// What is kept, and where it is written to.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn default_severity() -> Severity {
 
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = String::deserialize(deserializer)?;
-    cli::bytes(&text).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
+    size::bytes(&text).map_err(|error| serde::de::Error::custom(format!("{text:?}: {error}")))
 }
 
 impl FlightRecorder {

@@ -7,7 +7,7 @@ use hyper::Uri;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{bounds::within, duration};
-use crate::anomaly::Severity;
+use crate::classes::Severity;
 
 /// Whom alerts are told to, beside the log.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]

@@ -92,7 +92,7 @@ mod tests {
         for (key, default) in shown {
             assert!(page.contains(&format!("| `{key}` | {default} |")), "{key}: {default}");
         }
-        for refusal in crate::web::Refusal::ALL {
+        for refusal in crate::model::web::Refusal::ALL {
             assert!(page.contains(&format!("`{}`", refusal.name())), "{}", refusal.name());
         }
     }

@@ -16,10 +16,12 @@ use crate::{
     governor::Level,
     identity::{MEMORIES, Parts, Subject},
     intake::Counts,
-    model::{Exemplar, Snapshot},
-    notify::{Reason, SinkFigures},
+    model::{
+        Exemplar, Snapshot,
+        sinks::{Reason, SinkFigures},
+        web::{CODES, Refusal},
+    },
     plan::{self, HookState},
-    web::{CODES, Refusal},
 };
 
 use super::buckets::Buckets;

@@ -13,10 +13,8 @@ use crate::{
     governor::Governed,
     identity::Subject,
     intake::{Counts, Histogram, ProgramFigures, TableFigures, TableSize},
-    model::{ELSEWHERE, ELSEWHERE_IDLE, ProcessFigures, Snapshot},
-    notify::SinkFigures,
+    model::{ELSEWHERE, ELSEWHERE_IDLE, ProcessFigures, Snapshot, sinks::SinkFigures, web::WebFigures},
     plan::{HOOKS, HookState, Tier},
-    web::WebFigures,
 };
 
 fn series(snapshot: Snapshot) -> usize {

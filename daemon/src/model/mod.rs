@@ -6,7 +6,9 @@
 
 mod candidates;
 mod exemplars;
+pub mod sinks;
 mod sums;
+pub mod web;
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +24,10 @@ use crate::{
     governor::Governed,
     identity::{Names, Subject},
     intake::{Counts, ProgramFigures, TableFigures},
-    notify::SinkFigures,
     plan::HookState,
-    web::WebFigures,
 };
+use sinks::SinkFigures;
+use web::WebFigures;
 
 /// Bounds of the model.
 #[derive(Clone, Copy, Debug)]

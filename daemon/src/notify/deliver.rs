@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     backoff::Backoff,
-    figures::{Deliveries, Reason, SinkFigures},
+    figures::Deliveries,
     notice::Notice,
     queue::{Outcome, Queue},
 };
+use crate::model::sinks::{Reason, SinkFigures};
 
 /// Why a message was not taken.
 #[derive(Debug, thiserror::Error)]

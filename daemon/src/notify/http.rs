@@ -22,10 +22,9 @@ use tokio_rustls::{
 
 use super::{
     deliver::Failed,
-    figures::Reason,
     secrets::{self, Secrets},
 };
-use crate::config;
+use crate::{config, model::sinks::Reason};
 
 /// Longest answer that is read: a page's data of some hundred subjects have a tenth of it.
 const LONGEST_ANSWER: usize = 8 << 20;

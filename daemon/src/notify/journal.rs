@@ -13,12 +13,11 @@ use tokio::net::UnixDatagram;
 
 use super::{
     deliver::{Failed, Sender},
-    figures::Reason,
     notice::Notice,
     origin::{Origin, rfc3339},
     outbox::{Message, Told},
 };
-use crate::anomaly::Severity;
+use crate::{anomaly::Severity, model::sinks::Reason};
 
 /// Where the journal listens.
 pub(super) const SOCKET: &str = "/run/systemd/journal/socket";

@@ -33,13 +33,13 @@ use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use deliver::Failed;
-pub use figures::{Reason, SinkFigures};
 pub(crate) use log::say;
 
 use crate::{
     anomaly::{Severity, Transition},
     config::{self, JOURNAL},
     failure::Failure,
+    model::sinks::SinkFigures,
 };
 use deliver::{Counter, Desk, Sender};
 use http::{Client, Target};

@@ -14,8 +14,8 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-use super::{deliver::Failed, figures::Reason, http::unreadable};
-use crate::config;
+use super::{deliver::Failed, http::unreadable};
+use crate::{config, model::sinks::Reason};
 
 /// A secret is short: a larger file is the wrong one.
 const LARGEST: u64 = 64 * 1024;

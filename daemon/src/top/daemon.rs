@@ -11,8 +11,9 @@ use crate::{
     cli::TopArgs,
     config::{Http, Url},
     identity::Subject,
+    model::sinks::Reason,
     notify::{
-        Failed, Reason,
+        Failed,
         http::{Client, Target},
     },
     web::address_of,

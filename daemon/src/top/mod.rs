@@ -29,11 +29,7 @@ use tokio::{
 };
 
 use crate::{
-    cli::TopArgs,
-    config::Url,
-    failure::Failure,
-    identity::Subject,
-    notify::{Failed, Reason},
+    cli::TopArgs, config::Url, failure::Failure, identity::Subject, model::sinks::Reason, notify::Failed,
     warden::Warden,
 };
 use daemon::Daemon;

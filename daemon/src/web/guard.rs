@@ -14,10 +14,11 @@ use tower::ServiceExt as _;
 
 use super::{
     access::Door,
-    figures::{Counters, Refusal},
+    figures::Counters,
     pace::{Pace, Paced},
     page,
 };
+use crate::model::web::Refusal;
 
 /// Stands before the pages.
 #[derive(Clone)]

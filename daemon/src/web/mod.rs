@@ -29,7 +29,6 @@ use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
 pub use access::Door;
-pub use figures::{CODES, Refusal, WebFigures};
 
 use crate::{
     config::Web,
@@ -37,7 +36,7 @@ use crate::{
     failure::Failure,
     governor::{Governed, Level},
     history::History,
-    model::Snapshot,
+    model::{Snapshot, web::WebFigures},
     scope::{Seen, Sight},
 };
 use figures::Counters;

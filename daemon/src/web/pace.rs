@@ -16,8 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::figures::Refusal;
-use crate::config::Web;
+use crate::{config::Web, model::web::Refusal};
 
 /// What a connection does.
 struct State {

@@ -15,11 +15,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     access::Door,
-    figures::{Counters, Refusal},
+    figures::Counters,
     guard::Guard,
     pace::{Pace, Watched},
 };
-use crate::config::Web;
+use crate::{config::Web, model::web::Refusal};
 
 /// After an error of `accept` that will not go away by itself, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -6,9 +6,9 @@ use super::{SECOND, cleared, raised, wall};
 use crate::{
     anomaly::Class::{Blind, LockConvoy},
     config::{self, Notify},
+    model::sinks::Reason,
     notify::{
         alertmanager::Form,
-        figures::Reason,
         notice::{Evidence, Key, Notice},
         origin::{Origin, rfc3339},
         outbox::{Message, Told},

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::{SECOND, cleared, critical, raised};
 use crate::{
     anomaly::Class::{LockConvoy, LongWindow, UffdStuck},
+    model::sinks::Reason,
     notify::{
         deliver::{Counter as _, Desk, Failed, Sender},
-        figures::Reason,
         outbox::{self, Outbox},
         queue::Queue,
         standing::{self, Standing},

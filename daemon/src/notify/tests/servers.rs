@@ -25,10 +25,10 @@ use crate::{
     anomaly::{Class::LockConvoy, Severity, Transition},
     config,
     identity::Subject,
+    model::sinks::{Reason, SinkFigures},
     notify::{
         Notifier,
         deliver::Failed,
-        figures::{Reason, SinkFigures},
         http::{Client, Target},
         journal::Journal,
         origin::Origin,
