@@ -81,7 +81,7 @@ fn block_on(threads: Threads, task: impl Future<Output = Result<ExitCode, Failur
     builder.worker_threads(2).thread_name("mmscope").enable_all();
     if threads == Threads::WithoutRights {
         builder.on_thread_start(|| {
-            if let Err(error) = privileges::keep(Part::Others) {
+            if let Err(error) = privileges::keep(Part::Reading(attach::may_read_maps)) {
                 tracing::error!(%error, "a thread keeps rights that it has no use for");
             }
         });

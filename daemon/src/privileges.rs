@@ -4,12 +4,10 @@
 //! other thread has none: deploy/README.md has the list. As root nothing is dropped, for root's rights are not in capabilities
 //! alone.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
-
-use aya::maps::{MapData, MapError};
 
 use crate::failure::Failure;
 
@@ -58,14 +56,14 @@ pub fn may_switch_statistics() -> bool {
 }
 
 /// What a thread keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Part {
     /// It attaches programs, again and again.
     Attaching,
     /// It switches the kernel's statistics on.
     Statistics,
-    /// Neither.
-    Others,
+    /// It reads maps at most; says whether it may do so without capabilities.
+    Reading(fn() -> bool),
 }
 
 /// Gives up, for this thread and those that it starts from now on, what its part has no use for. Where capabilities are not all, as
@@ -81,26 +79,19 @@ pub fn keep(part: Part) -> Result<(), Failure> {
     let wanted = match part {
         Part::Attaching => CapabilitySet::BPF | CapabilitySet::PERFMON,
         Part::Statistics => CapabilitySet::SYS_ADMIN,
-        Part::Others => CapabilitySet::empty(),
+        Part::Reading(_) => CapabilitySet::empty(),
     };
-    let limited = keep_only(wanted, part == Part::Others);
+    let may_read_maps = match part {
+        Part::Reading(may_read_maps) => may_read_maps,
+        Part::Attaching | Part::Statistics => || true,
+    };
+    let limited = keep_only(wanted, may_read_maps);
     limited.map_err(|error| Failure::System(format!("give capabilities up: {error}")))
-}
-
-/// Whether this thread may ask about maps that it has open.
-#[must_use]
-fn may_read_maps() -> bool {
-    let Ok(none) = fs::File::open("/dev/null") else { return true };
-    // Where it may, the kernel finds that this is none.
-    match MapData::from_fd(none.into()) {
-        Err(MapError::SyscallError(error)) => error.io_error.kind() != io::ErrorKind::PermissionDenied,
-        _ => true,
-    }
 }
 
 /// Before 5.19 a kernel that forbids others to load programs forbids them to read maps as well, those that they have open too:
 /// there whoever ticks keeps CAP_BPF.
-fn keep_only(wanted: CapabilitySet, reads_maps: bool) -> rustix::io::Result<()> {
+fn keep_only(wanted: CapabilitySet, may_read_maps: fn() -> bool) -> rustix::io::Result<()> {
     let CapabilitySets { permitted, .. } = capabilities(None)?;
     let only = |kept: CapabilitySet, permitted: CapabilitySet| {
         let sets = CapabilitySets { effective: kept, permitted, inheritable: CapabilitySet::empty() };
@@ -109,7 +100,7 @@ fn keep_only(wanted: CapabilitySet, reads_maps: bool) -> rustix::io::Result<()> 
     let mut kept = wanted & permitted;
     // Still permitted, so that it can be had again.
     only(kept, permitted)?;
-    if reads_maps && !may_read_maps() {
+    if !may_read_maps() {
         kept |= CapabilitySet::BPF & permitted;
     }
     only(kept, kept)

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    attach::StatisticsSwitch,
+    attach::{self, StatisticsSwitch},
     cli::RunArgs,
     config::{self, Config},
     failure::Failure,
@@ -100,7 +100,7 @@ pub async fn run(args: &RunArgs, handed: Option<std::net::TcpListener>) -> Resul
     let statistics = StatisticsSwitch::separate()?;
     let (warden, reins) = warden::start(loaded, host.hooks.clone(), settings(args, &config), statistics)?;
     // The warden and who switches the statistics on have what they need.
-    privileges::keep(Part::Others)?;
+    privileges::keep(Part::Reading(attach::may_read_maps))?;
 
     if is_terminal {
         say(&terminal::greeting(&url, &args.telemetry_path, &host.release, &host.hooks, observer.tables()));

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::setup::{self, Tools, Wants};
 use crate::tool::Tool;
-use crate::{build, dashboards, kubernetes, page, paths, prometheus, sh, tidy, unused};
+use crate::{build, dashboards, kubernetes, page, paths, promtool, sh, tidy, unused};
 
 // At the versions that this tree is clean under.
 const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2", program: "cargo-deny" };
@@ -27,7 +27,7 @@ pub(crate) fn lint(only: &[String]) -> Result<ExitCode> {
         ("dashboards", |_| dashboards::check()),
         ("dashboards' schema", |_| dashboards::check_schema()),
         ("kubernetes", |_| kubernetes::check()),
-        ("rules", |_| prometheus::check()),
+        ("rules", |_| promtool::check()),
         ("live page", |_| page::check()),
         ("clippy", clippy),
         ("probes", probes),

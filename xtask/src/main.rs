@@ -36,6 +36,7 @@ mod paths;
 mod pictures;
 mod progress;
 mod prometheus;
+mod promtool;
 mod proof;
 mod qemu;
 mod race;

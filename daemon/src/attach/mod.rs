@@ -11,7 +11,11 @@ mod statistics;
 
 use std::{borrow::Cow, collections::BTreeMap, fs, io};
 
-use aya::{Btf, Ebpf, EbpfLoader, Endianness, programs::ProgramError};
+use aya::{
+    Btf, Ebpf, EbpfLoader, Endianness,
+    maps::{MapData, MapError},
+    programs::ProgramError,
+};
 use probe_common::{call::CALLS, event::TIMELINE_RING_BYTES, params, task::TASKS};
 
 use functions::Functions;
@@ -207,6 +211,17 @@ impl Loaded {
 pub fn verified(loaded: &Loaded) -> BTreeMap<String, Option<u32>> {
     let programs = loaded.ebpf.programs().filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?)));
     programs.map(|(name, info)| (name, info.verified_instruction_count())).collect()
+}
+
+/// Whether this thread may ask about maps that it has open.
+#[must_use]
+pub fn may_read_maps() -> bool {
+    let Ok(none) = fs::File::open("/dev/null") else { return true };
+    // Where it may, the kernel finds that this is none.
+    match MapData::from_fd(none.into()) {
+        Err(MapError::SyscallError(error)) => error.io_error.kind() != io::ErrorKind::PermissionDenied,
+        _ => true,
+    }
 }
 
 /// Makes the maps and prepares the programs; nothing is attached yet.

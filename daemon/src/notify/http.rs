@@ -1,7 +1,7 @@
 //! POST and GET to an HTTP server, one connection a request: alerts are rare, and a connection that is kept is one that is found
 //! broken when it matters. Secrets are read anew for each request and are in no log. Redirections are not followed, and no proxy is asked.
 
-use std::{io::ErrorKind, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -189,10 +189,4 @@ fn judge(status: StatusCode, retry_after: Option<Duration>) -> Result<(), Failed
         _ => Reason::Status,
     };
     Err(Failed { reason, status: Some(status), message: format!("the answer is HTTP {status}"), retry_after })
-}
-
-/// An error of the file system, as it is told.
-pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failed {
-    let what = if error.kind() == ErrorKind::NotFound { "there is no such file".to_owned() } else { error.to_string() };
-    Failed::new(Reason::File, format!("{}: {what}", path.display()))
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fmt,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,7 +15,7 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-use super::{deliver::Failed, http::unreadable};
+use super::deliver::Failed;
 use crate::{config, model::sinks::Reason};
 
 /// A secret is short: a larger file is the wrong one.
@@ -138,6 +139,12 @@ pub(super) fn tls(file: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("set TLS up: {error}"))?;
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// An error of the file system, as it is told.
+fn unreadable(path: &Path, error: &io::Error) -> Failed {
+    let what = if error.kind() == ErrorKind::NotFound { "there is no such file".to_owned() } else { error.to_string() };
+    Failed::new(Reason::File, format!("{}: {what}", path.display()))
 }
 
 #[cfg(test)]

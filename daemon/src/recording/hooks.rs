@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::wire::{measured, ns};
+use super::numbers::{measured, ns};
 use crate::{
     governor::{Governed, Level},
     plan::{HOOKS, HookState, Tier},

@@ -6,6 +6,7 @@ mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod hooks;
+mod numbers;
 mod reader;
 #[cfg(test)]
 pub(crate) mod strategies;

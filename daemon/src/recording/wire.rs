@@ -13,6 +13,7 @@ use super::{
     End, Header, Reason,
     counts::{Sparse, counted},
     hooks::{WireGoverned, WireHook, governed, hook, wire_governed, wire_hook},
+    numbers::{measured, ns},
 };
 use crate::{
     anomaly::{self, Class, MmLook},
@@ -138,10 +139,6 @@ fn write(value: &impl Serialize) -> Result<Vec<u8>, String> {
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     ciborium::from_reader(bytes).map_err(|error| error.to_string())
-}
-
-pub(super) fn ns(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn since_epoch(time: SystemTime) -> u64 {
@@ -390,11 +387,6 @@ fn process(process: WireProcess) -> Result<ProcessFigures, String> {
     let (cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, start_seconds) = process;
     let (cpu_seconds, start_seconds) = (measured(cpu_seconds)?, measured(start_seconds)?);
     Ok(ProcessFigures { cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, start_seconds })
-}
-
-/// Seconds, or a part of a whole.
-pub(super) fn measured(value: f64) -> Result<f64, String> {
-    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err(format!("{value} is nothing that is measured")) }
 }
 
 pub(super) fn names(names: &[(u64, String)]) -> Result<Vec<u8>, String> {

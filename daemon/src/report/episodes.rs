@@ -90,7 +90,7 @@ impl Episode {
     /// Whom it is about.
     #[must_use]
     pub fn whom(&self) -> String {
-        self.first.subject.as_ref().map_or_else(|| "this host".to_owned(), super::tables::subject)
+        self.first.subject.as_ref().map_or_else(|| "this host".to_owned(), super::names::subject)
     }
 
     /// When, and how often.

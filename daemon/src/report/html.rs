@@ -6,9 +6,9 @@ use probe_common::event::Record;
 use super::{
     digest::Digest,
     episodes::Episode,
-    facts,
+    facts, names,
     plots::plots,
-    tables::{self, Table, tables},
+    tables::{Table, tables},
 };
 use crate::{anomaly::Severity, terminal};
 
@@ -114,7 +114,7 @@ fn overlaps(digest: &Digest) -> Markup {
                 p.aside { (facts::OF_OVERLAPS) }
                 @for overlap in digest.overlaps.iter() {
                     article {
-                        h3 { (overlap.outcome) ": stale_write_overlap of " (tables::subject(&overlap.subject)) }
+                        h3 { (overlap.outcome) ": stale_write_overlap of " (names::subject(&overlap.subject)) }
                         @for record in overlap.events() { (event(digest, record, false)) }
                     }
                 }

@@ -5,6 +5,7 @@ mod digest;
 mod episodes;
 mod facts;
 mod html;
+mod names;
 mod overlaps;
 mod plots;
 mod tables;

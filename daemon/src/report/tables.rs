@@ -8,7 +8,7 @@ use probe_common::{
     },
 };
 
-use super::digest::Digest;
+use super::{digest::Digest, names::subject};
 use crate::{
     export::{self, errno_name},
     identity::Subject,
@@ -37,14 +37,6 @@ impl Table {
     fn new(title: &'static str, note: &str, words: &[&str], figures: &[&str], rows: Vec<Vec<String>>) -> Self {
         let columns = words.iter().chain(figures).map(|&column| column.to_owned()).collect();
         Self { title, note: note.to_owned(), columns, words: words.len(), rows }
-    }
-}
-
-/// A subject in one cell: its command, and its cgroup where that tells something.
-pub(super) fn subject(subject: &Subject) -> String {
-    match subject.cgroup.as_str() {
-        "" | "/" => subject.comm.clone(),
-        cgroup => format!("{} ({cgroup})", subject.comm),
     }
 }
 

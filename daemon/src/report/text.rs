@@ -8,7 +8,8 @@ use super::{
     digest::Digest,
     episodes::Episode,
     facts::{self, Missing},
-    tables::{self, Table, tables},
+    names,
+    tables::{Table, tables},
 };
 use crate::terminal;
 
@@ -109,7 +110,7 @@ fn overlaps(text: &mut String, digest: &Digest) {
     heading(text, facts::OVERLAPS);
     paragraph(text, 0, facts::OF_OVERLAPS);
     for overlap in digest.overlaps.iter() {
-        let _ = writeln!(text, "\n* {}: stale_write_overlap of {}", overlap.outcome, tables::subject(&overlap.subject));
+        let _ = writeln!(text, "\n* {}: stale_write_overlap of {}", overlap.outcome, names::subject(&overlap.subject));
         overlap.events().for_each(|record| event(text, digest, record));
     }
 }

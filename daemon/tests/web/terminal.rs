@@ -6,6 +6,11 @@ use std::{
     process::Command,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
 use crate::client::await_some;
 
 /// A terminal of its own, which ends with this.
@@ -83,11 +88,10 @@ impl Terminal {
         self.until(text, |screen| screen.contains(text).then(|| screen.to_owned()))
     }
 
-    /// Sends a signal to mmscope, by its name.
-    pub(crate) fn signal(&self, name: &str) {
+    /// Sends a signal to mmscope.
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = fs::read_to_string(self.path("pid")).unwrap();
-        let sent = Command::new("kill").args(["-s", name, pid.trim()]).status().unwrap();
-        assert!(sent.success());
+        kill(Pid::from_raw(pid.trim().parse().unwrap()), signal).unwrap();
     }
 }
 

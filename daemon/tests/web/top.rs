@@ -216,7 +216,7 @@ fn a_daemon_that_goes_away_is_waited_for_and_a_signal_gives_the_terminal_back() 
         .until("figures of now", |screen| (!screen.contains("OLD, of") && !screen.contains("lost, try")).then_some(()));
     terminal.press(&["Down", "Enter"]);
     terminal.shows("Pending-flush windows, by path");
-    terminal.signal("TERM");
+    terminal.signal(nix::sys::signal::Signal::SIGTERM);
     let left = terminal.shows("as it was");
     assert!(left.contains("left with 0"), "{left}");
 }

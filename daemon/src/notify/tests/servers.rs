@@ -163,7 +163,7 @@ async fn a_token_and_an_address_come_from_files_that_may_change() {
 
 #[tokio::test]
 async fn https_trusts_whom_the_file_names_and_nobody_else() {
-    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -173,7 +173,8 @@ async fn https_trusts_whom_the_file_names_and_nobody_else() {
         .with_single_cert(vec![signed.cert.der().clone()], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    // Addresses and no name: there may be nobody to ask for one, not even for localhost.
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         loop {
@@ -190,11 +191,11 @@ async fn https_trusts_whom_the_file_names_and_nobody_else() {
         (config::Http { ca_file: Some(file.path().to_owned()), ..http(5_000) }, file)
     };
     let (known, _file) = trusted(signed.cert.pem());
-    post_to(&format!("https://localhost:{port}/hook"), &known).await.unwrap();
-    assert_eq!(reason(&format!("https://127.0.0.1:{port}/hook"), &known).await, Reason::Tls, "another name");
-    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    post_to(&format!("https://127.0.0.1:{port}/hook"), &known).await.unwrap();
+    assert_eq!(reason(&format!("https://127.0.0.2:{port}/hook"), &known).await, Reason::Tls, "another name");
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let (unknown, _file) = trusted(other.cert.pem());
-    assert_eq!(reason(&format!("https://localhost:{port}/hook"), &unknown).await, Reason::Tls);
+    assert_eq!(reason(&format!("https://127.0.0.1:{port}/hook"), &unknown).await, Reason::Tls);
     let plain = format!("https://{}/hook", Server::answering(&[StatusCode::OK]).serve().await);
     assert_eq!(reason(&plain, &known).await, Reason::Tls, "no TLS at all");
 }
