@@ -81,9 +81,7 @@ pub(crate) fn build_live_tests<const N: usize>(
     object: &Path,
     names: [&str; N],
 ) -> Result<[PathBuf; N]> {
-    // For another machine there are few, and what they link is there from the release.
-    let profile = if machine == Machine::HOST { "--profile=live" } else { "--release" };
-    let mut cargo = dist::static_cargo(machine, object, &["test", profile])?;
+    let mut cargo = dist::static_cargo(machine, object, &["test", "--profile=live"])?;
     cargo.args(["--no-run", "-p", "mmscope", "--features", "live", "--message-format=json-render-diagnostics"]);
     cargo.args(names.map(|name| format!("--test={name}")));
     let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;

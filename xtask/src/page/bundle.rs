@@ -106,3 +106,24 @@ fn packages(sources: &Path) -> Result<PathBuf> {
     fs::write(folder.join("complete"), "").context("note that the packages are complete")?;
     Ok(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    /// The node of the oldest Debian that the set-up is for, 12.
+    const NODE: u64 = 18;
+
+    #[test]
+    fn no_package_needs_a_newer_node_than_debian_has() {
+        let lock: Value = serde_json::from_str(include_str!("../../../daemon/web/package-lock.json")).unwrap();
+        let packages = lock["packages"].as_object().unwrap();
+        for (name, package) in packages {
+            let Some(needed) = package["engines"]["node"].as_str() else { continue };
+            let oldest = needed.strip_prefix(">=").and_then(|version| version.split('.').next()?.trim().parse().ok());
+            let oldest: u64 = oldest.unwrap_or_else(|| panic!("{name}: node {needed}"));
+            assert!(oldest <= NODE, "{name} needs node {needed}");
+        }
+        assert!(packages.len() > 5);
+    }
+}
