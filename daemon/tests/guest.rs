@@ -568,7 +568,8 @@ fn doctor_says_what_it_said_before() {
     ];
     let texts: &[_] = if cfg!(target_arch = "aarch64") { &of_arm64 } else { &of_pcs };
     let known = texts.iter().find(|(version, _)| release.starts_with(version));
-    let (_, text) = known.unwrap_or_else(|| panic!("no text for {release}: add one to daemon/tests/doctor"));
+    let (_, text) = known
+        .unwrap_or_else(|| panic!("no text for {release}: add one to daemon/tests/doctor, or of arm64 to docs/hosts"));
     live::doctor_says(text);
 }
 
