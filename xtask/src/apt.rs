@@ -149,6 +149,16 @@ fn refresh(package: &str) -> Result<()> {
     update()
 }
 
+/// The version of a package that installing it would bring.
+pub(crate) fn candidate(package: &str) -> Result<String> {
+    if !known(&[package]) {
+        refresh(package)?;
+    }
+    let text = sh::output(Command::new("apt-cache").args(["show", "--no-all-versions", package]))?;
+    let version = text.lines().find_map(|line| line.strip_prefix("Version: "));
+    version.map(str::to_owned).with_context(|| format!("apt-cache show {package}: no version"))
+}
+
 /// Whether the index has a version to install of each of these packages.
 fn known<T: AsRef<OsStr>>(packages: &[T]) -> bool {
     // Once for all: without its cache, which images of containers switch off, apt reads the whole index each time.

@@ -30,9 +30,31 @@ const HARMLESS: &[&str] = &["Spectre V2 : WARNING:", "MDS CPU bug", "WARNING: Un
 /// How many lines after the first bad one are worth printing: a splat with registers and a stack.
 const CONTEXT: usize = 60;
 
+/// Calls that a summary names: those of one handler of a fault, and what called it.
+const CALLS: usize = 14;
+
 /// Whether a console's line tells of a fault in the kernel.
 pub(crate) fn is_splat(line: &str) -> bool {
     SPLATS.iter().any(|splat| line.contains(splat)) && !HARMLESS.iter().any(|harmless| line.contains(harmless))
+}
+
+/// A splat in one line: its first, where it happened, and the calls that led there, the innermost first.
+pub(crate) fn summary(splat: &[String]) -> String {
+    let untimed = |line: &String| line.split_once("] ").map_or(line.as_str(), |(_, rest)| rest).trim().to_owned();
+    let lines: Vec<String> = splat.iter().map(untimed).collect();
+    let mut text = lines.first().cloned().unwrap_or_default();
+    // Of the user's registers there is another.
+    if let Some(at) = lines.iter().find_map(|line| line.strip_prefix("RIP: 0010:").or(line.strip_prefix("pc : "))) {
+        text.push_str(&format!(" at {at}"));
+    }
+    let calls = lines.iter().skip_while(|line| !line.to_ascii_lowercase().starts_with("call trace:")).skip(1);
+    // What begins with a question mark only lay on the stack.
+    let calls = calls.take_while(|line| !line.starts_with("RIP:")).filter_map(|line| line.split_once("+0x"));
+    let calls: Vec<&str> = calls.map(|(function, _)| function).filter(|function| !function.contains(' ')).collect();
+    if !calls.is_empty() {
+        text.push_str(&format!(", in {}", calls[..calls.len().min(CALLS)].join(" < ")));
+    }
+    text
 }
 
 /// A console that is being written to a file, watched as it grows.
@@ -88,7 +110,28 @@ impl Console {
 
 #[cfg(test)]
 mod tests {
-    use super::is_splat;
+    use super::{is_splat, summary};
+
+    #[test]
+    fn a_splat_in_one_line() {
+        let splat = "[    2.5] BUG: kernel NULL pointer dereference, address: 0000000000000000
+            [    2.5] CPU: 1 UID: 0 PID: 97 Comm: mmload Not tainted 6.12.118+deb13-cloud-amd64 #1  Debian 6.12.118-1
+            [    2.5] RIP: 0010:change_protection+0x5/0x14b0
+            [    2.5] RAX: 0000000000000000 RBX: ffff9d6c01ef4b00 RCX: 0000000000000000
+            [    2.5] Call Trace:
+            [    2.5]  <TASK>
+            [    2.5]  ? __die_body.cold+0x19/0x27
+            [    2.5]  mprotect_fixup+0x170/0x2f0
+            [    2.5]  do_mprotect_pkey+0x1a4/0x3a0
+            [    2.5]  entry_SYSCALL_64_after_hwframe+0x76/0x7e
+            [    2.5] RIP: 0033:0x7fe475154667";
+        let splat: Vec<String> = splat.lines().map(|line| line.trim_start().to_owned()).collect();
+        let told = "BUG: kernel NULL pointer dereference, address: 0000000000000000 at change_protection+0x5/0x14b0, \
+                    in mprotect_fixup < do_mprotect_pkey < entry_SYSCALL_64_after_hwframe";
+        assert_eq!(summary(&splat), told);
+        assert_eq!(summary(&splat[..1]), "BUG: kernel NULL pointer dereference, address: 0000000000000000");
+        assert_eq!(summary(&[]), "");
+    }
 
     #[test]
     fn bad_news_is_told_from_boot_talk() {

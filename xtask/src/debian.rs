@@ -21,6 +21,12 @@ const MIRROR_VARIABLE: &str = "MMSCOPE_DEBIAN_MIRROR";
 const SUITES: &[&str] = &["bullseye", "bookworm", "bookworm-backports", "trixie", "trixie-backports"];
 const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
 
+/// What the host has installed.
+const STATUS: &str = "/var/lib/dpkg/status";
+
+/// What the host is.
+const OS_RELEASE: &str = "/etc/os-release";
+
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The release to come: programs that no release has yet. Never for guests.
@@ -62,6 +68,17 @@ impl Index {
     /// The index of the release to come, which is apart from the others: their newest package is not to be one of it.
     pub(crate) fn of_next() -> Result<Self> {
         Self::of("apt-next", Machine::X86_64, &[NEXT], &[])
+    }
+
+    /// The index of the host's own release and its backports. What the host has installed is installed for it too.
+    pub(crate) fn of_host() -> Result<Self> {
+        let release = host_release()?;
+        let suites = [release.clone(), backports(&release)];
+        let suites = [suites[0].as_str(), suites[1].as_str()];
+        let index = Self::of("apt-host", Machine::HOST, &suites, &[&format!("{release}-security")])?;
+        let status = index.config.with_file_name("status");
+        fs::copy(STATUS, &status).with_context(|| format!("copy {STATUS} to {}", status.display()))?;
+        Ok(index)
     }
 
     fn of(name: &str, machine: Machine, suites: &[&str], security_suites: &[&str]) -> Result<Self> {
@@ -112,7 +129,16 @@ impl Index {
 
     /// Name and version of each package that installing this one on an empty machine would bring, itself included.
     pub(crate) fn would_install(&self, package: &str) -> Result<Vec<(String, String)>> {
-        let args = ["install", "--simulate", "--no-install-recommends", package];
+        self.simulate(&[package])
+    }
+
+    /// The same where those of the host's backports are preferred; of an index [`Self::of_host`].
+    pub(crate) fn would_backport(&self, package: &str) -> Result<Vec<(String, String)>> {
+        self.simulate(&["--target-release", &backports(&host_release()?), package])
+    }
+
+    fn simulate(&self, args: &[&str]) -> Result<Vec<(String, String)>> {
+        let args = [&["install", "--simulate", "--no-install-recommends"], args].concat();
         let text = sh::output(&mut self.apt("apt-get", &args))?;
         Ok(text.lines().filter_map(simulated).collect())
     }
@@ -178,11 +204,26 @@ impl Index {
     }
 }
 
+/// The name of this host's release of Debian.
+fn host_release() -> Result<String> {
+    let text = fs::read_to_string(OS_RELEASE).with_context(|| format!("read {OS_RELEASE}"))?;
+    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    match (value("ID"), value("VERSION_CODENAME")) {
+        (Some("debian"), Some(release)) => Ok(release.trim_matches('"').to_owned()),
+        _ => bail!("this host is no release of Debian ({OS_RELEASE})"),
+    }
+}
+
+fn backports(release: &str) -> String {
+    format!("{release}-backports")
+}
+
 /// Name and version of a line of apt's simulation: "Inst libmd0 (1.1.0-2+b1 Debian:13.8/stable [amd64])".
 fn simulated(line: &str) -> Option<(String, String)> {
     let (name, rest) = line.strip_prefix("Inst ")?.split_once(" (")?;
     let version = rest.split_whitespace().next()?;
-    Some((name.to_owned(), version.to_owned()))
+    // An upgrade has the installed version in brackets first.
+    Some((name.split(' ').next()?.to_owned(), version.to_owned()))
 }
 
 /// The way to the network in the host's configuration (proxies, time-outs).
@@ -270,6 +311,8 @@ mod tests {
     fn a_simulated_installation_names_version_and_package() {
         let line = "Inst libexpat1 (2.9.0-1~deb13u1 Debian:13.8/stable, Debian-Security:13/stable-security [amd64])";
         assert_eq!(simulated(line), Some(("libexpat1".to_owned(), "2.9.0-1~deb13u1".to_owned())));
+        let upgrade = "Inst seabios [1.16.2-1] (1.16.3-2~bpo12+1 Debian Backports:12/stable-backports [all])";
+        assert_eq!(simulated(upgrade), Some(("seabios".to_owned(), "1.16.3-2~bpo12+1".to_owned())));
         assert_eq!(simulated("Conf libmd0 (1.1.0-2+b1 Debian:13.8/stable [amd64])"), None);
     }
 }

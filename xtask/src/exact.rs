@@ -18,7 +18,7 @@ use crate::live_test::build_live_test_for;
 use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Wants};
 use crate::vm::{Guest, in_bin};
-use crate::{build, dist, marks, userland, vm};
+use crate::{build, dist, marks, userland};
 
 /// How a line of the test program's begins that carries a mix's counts.
 const LINE: &str = "exact: ";
@@ -138,19 +138,6 @@ pub(crate) struct Row {
     counts: Value,
 }
 
-/// Boots a guest; once more if the emulator failed it, as attaching probes patches the kernel's text.
-fn boot(guest: &Guest, tools: &GuestTools) -> Result<vm::Outcome> {
-    let outcome = guest.run(tools)?;
-    outcome.explain();
-    if !outcome.has_run_stale_text() {
-        return Ok(outcome);
-    }
-    eprintln!("exact: the emulator has run stale kernel text; all of this guest once more");
-    let outcome = guest.run(tools)?;
-    outcome.explain();
-    Ok(outcome)
-}
-
 impl Programs {
     /// Boots a kernel and runs all mixes.
     pub(crate) fn run(
@@ -182,7 +169,8 @@ impl Programs {
             timeout: Duration::from_secs(300 + 240 * u64::from(scale)),
             ..Guest::new(kernel.clone(), "exec /bin/exact-test".to_owned())
         };
-        let outcome = boot(&guest, tools)?;
+        let outcome = guest.run(tools)?;
+        outcome.explain();
         let mut counts = Counts::default();
         let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
         for line in outcome.output.lines() {

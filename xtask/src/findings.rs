@@ -11,8 +11,8 @@ use self::answers::Row;
 use self::programs::{PROGRAMS, Program};
 use self::scrape::{Difference, Scrape};
 use crate::catalogue::Catalogue;
-use crate::setup::{self, GuestTools, Wants};
-use crate::vm::{End, Guest, Outcome, in_bin};
+use crate::setup::{self, Wants};
+use crate::vm::{Guest, Outcome, in_bin};
 use crate::{dist, kernels, root};
 
 mod answers;
@@ -28,9 +28,6 @@ const KERNELS: &[&str] = &["6.12", "7"];
 const SHORT_PROGRAM: &str = "compiler";
 
 const TIMEOUT: Duration = Duration::from_secs(1200);
-
-/// The emulator crashes a guest of several threads now and then.
-const TRIES: u32 = 2;
 
 /// `cargo xtask findings`.
 ///
@@ -112,7 +109,8 @@ pub(crate) fn main(args: &FindingsArgs) -> Result<ExitCode> {
                 ..Guest::new(kernel.clone(), guest::script(program))
             };
             eprintln!("findings: {} on {}", program.name, kernel.release);
-            let outcome = boot(&guest, guests)?;
+            let outcome = guest.run(guests)?;
+            outcome.explain();
             let row = row(program, &outcome, &catalogue);
             failed |= row.is_err();
             if let Err(error) = &row {
@@ -128,20 +126,6 @@ pub(crate) fn main(args: &FindingsArgs) -> Result<ExitCode> {
         page::write(&tables.join("\n"), &args.again())?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-fn boot(guest: &Guest, tools: &GuestTools) -> Result<Outcome> {
-    let mut tries = 1;
-    loop {
-        let outcome = guest.run(tools)?;
-        outcome.explain();
-        let emulators_fault = matches!(outcome.end, End::Died) || !outcome.splat.is_empty();
-        if !emulators_fault || tries == TRIES {
-            return Ok(outcome);
-        }
-        eprintln!("findings: once more, as it may have been the emulator's fault");
-        tries += 1;
-    }
 }
 
 fn row(program: &Program, outcome: &Outcome, catalogue: &Catalogue) -> Result<Row> {

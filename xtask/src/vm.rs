@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::initramfs::{self, Contents, GUEST_ADDRESS, GuestFile};
 use crate::kernels::{self, Kernel};
 use crate::machine::Machine;
@@ -59,8 +59,8 @@ pub(crate) struct VmArgs {
     /// guest's time is that of its work, as on a real machine
     #[arg(long)]
     icount: bool,
-    /// Emulate each processor in a thread of its own: true concurrency, but this emulator then crashes a guest now and
-    /// then whose kernel patches its own text, as attaching probes and static keys do
+    /// Emulate each processor in a thread of its own: true concurrency. QEMU before 8.1 then crashes a guest now and then whose
+    /// kernel patches its own text, as attaching probes and static keys do
     #[arg(long)]
     parallel: bool,
     /// Pass 127.0.0.1:HOST_PORT of this host to port 10942 of the guest, where mmscope must listen on more than
@@ -133,7 +133,7 @@ pub(crate) fn main(args: &VmArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(outcome.exit_code()))
 }
 
-/// Times that a guest is booted whose emulator fails it at boot.
+/// Times that a guest is booted that an old emulator may have crashed.
 const BOOTS: u32 = 3;
 
 /// Lines of a guest's shell: mmscope started and ready, `$mmscope` its process, `get PATH` a page of it. Everybody is told by name,
@@ -228,8 +228,8 @@ impl Outcome {
 
     /// What was wrong with the run, in a few words.
     pub(crate) fn problem(&self) -> Option<String> {
-        if let Some(line) = self.splat.first() {
-            return Some(format!("the kernel complained: {line}"));
+        if !self.splat.is_empty() {
+            return Some(format!("the kernel complained: {}", console::summary(&self.splat)));
         }
         match self.end {
             End::Exit(0) => None,
@@ -237,12 +237,6 @@ impl Outcome {
             End::Died => Some("the guest ended without an exit code".to_owned()),
             End::Timeout => Some("killed at its time limit".to_owned()),
         }
-    }
-
-    /// Whether the kernel met a breakpoint of its own: an emulator with a thread for each processor may run stale translations
-    /// of text that the kernel has patched.
-    pub(crate) fn has_run_stale_text(&self) -> bool {
-        self.splat.first().is_some_and(|line| line.contains("int3"))
     }
 
     /// Tells on stderr what the exit code alone does not.
@@ -293,16 +287,17 @@ impl Guest {
 
     /// Boots it and waits for its end. The command's output goes to our stdout as it comes, unless it is quiet.
     ///
-    /// QEMU with a thread for each processor now and then runs stale translations of text that the kernel has patched at
-    /// boot, and the kernel meets a breakpoint of its own. A guest that died so before its command had said anything is
-    /// booted again.
+    /// An old QEMU with a thread for each processor runs stale code now and then (qemu.rs). A guest that died under such a one is
+    /// booted again; under any other it has failed.
     pub(crate) fn run(&self, tools: &GuestTools) -> Result<Outcome> {
         for _ in 1..BOOTS {
             let outcome = self.boot(tools)?;
-            if !self.parallel || !outcome.has_run_stale_text() || !outcome.output.is_empty() {
+            let has_crashed = matches!(outcome.end, End::Died) || !outcome.splat.is_empty();
+            if !self.parallel || tools.qemu.is_sound || !has_crashed {
                 return Ok(outcome);
             }
-            eprintln!("vm: the emulator has run stale kernel text while booting; booting again");
+            outcome.explain();
+            eprintln!("vm: once more, as it may have been the fault of so old an emulator");
         }
         self.boot(tools)
     }
@@ -379,7 +374,7 @@ impl Guest {
     fn qemu(&self, tools: &GuestTools, folder: &Path, initrd: &Path) -> Result<Killed> {
         let log = folder.join("qemu.log");
         let log = File::create(&log).with_context(|| format!("create {}", log.display()))?;
-        let mut command = tools.qemu.command();
+        let mut command = tools.qemu.command()?;
         let thread = if self.parallel && !self.icount { "multi" } else { "single" };
         command
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
