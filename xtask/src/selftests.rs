@@ -26,7 +26,7 @@ pub(crate) use report::summary_table;
 pub(crate) use table::SHORT;
 
 use compare::{Row, Verdict};
-use guest::Counted;
+use guest::{Counted, TestResult};
 use source::Source;
 
 /// `cargo xtask selftests`.
@@ -86,7 +86,7 @@ pub(crate) struct Comparison {
 }
 
 impl Comparison {
-    /// Tests that did the same, or are flaky without mmscope too.
+    /// Tests that did the same, or of which nothing follows.
     pub(crate) fn same(&self) -> u64 {
         self.rows.len() as u64 - self.different()
     }
@@ -150,7 +150,8 @@ pub(crate) fn main(args: &SelftestsArgs) -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs a kernel's tests without and with mmscope, and once more without where that is needed to tell what is flaky.
+/// Runs a kernel's tests without and with mmscope; once more without, if that is asked for; and what differs several times more,
+/// to tell mmscope's doing from chance.
 pub(crate) fn compare(kernel: &Kernel, tools: &GuestTools, mmscope: &Path, choice: Choice<'_>) -> Result<Comparison> {
     let started = Instant::now();
     let built = {
@@ -166,30 +167,43 @@ pub(crate) fn compare(kernel: &Kernel, tools: &GuestTools, mmscope: &Path, choic
     if runs.is_empty() {
         bail!("{} has none of these tests: {}", built.source.package, choice.programs.join(", "));
     }
-    let without = guest::boot(kernel, tools, &built, &runs, None)?;
-    let with = guest::boot(kernel, tools, &built, &runs, Some(mmscope))?;
-    let rows = |again: Option<&guest::Booted>| -> Vec<Row> {
-        let row = |number: usize| {
-            let again = again.map(|again| &again.tests[number]);
-            compare::row(runs[number].name(), without.tests[number].clone(), with.tests[number].clone(), again)
-        };
-        (0..runs.len()).map(row).collect()
+    let mut problems = Vec::new();
+    let mut counted = None;
+    // One list of results for each call.
+    let mut boot = |runs: &[table::Run], mmscope: Option<&Path>, name: &str| -> Result<Vec<TestResult>> {
+        let booted = guest::boot(kernel, tools, &built, runs, mmscope)?;
+        problems.extend(booted.problems.iter().map(|problem| format!("{name}: {problem}")));
+        counted = counted.or(booted.counted);
+        Ok(booted.tests)
     };
-    let first = rows(None);
-    let mut problems: Vec<String> =
-        without.problems.iter().map(|problem| format!("without mmscope: {problem}")).collect();
-    problems.extend(with.problems.iter().map(|problem| format!("with mmscope: {problem}")));
-    let rows = if choice.always_again || first.iter().any(|row| row.verdict == Verdict::Differs) {
-        let again = guest::boot(kernel, tools, &built, &runs, None)?;
-        problems.extend(again.problems.iter().map(|problem| format!("again without mmscope: {problem}")));
-        rows(Some(&again))
-    } else {
-        first
+    let of_each = |results: Vec<TestResult>| results.into_iter().map(|result| vec![result]);
+    let mut without: Vec<Vec<TestResult>> = of_each(boot(&runs, None, "without mmscope")?).collect();
+    let mut with: Vec<Vec<TestResult>> = of_each(boot(&runs, Some(mmscope), "with mmscope")?).collect();
+    if choice.always_again {
+        let again = boot(&runs, None, "again without mmscope")?;
+        without.iter_mut().zip(again).for_each(|(results, again)| results.push(again));
+    }
+    let row = |number: usize, without: &[Vec<TestResult>], with: &[Vec<TestResult>]| {
+        compare::row(runs[number].name(), &without[number], &with[number])
     };
+    let is_different = |number: &usize| row(*number, &without, &with).verdict == Verdict::Differs;
+    let different: Vec<usize> = (0..runs.len()).filter(is_different).collect();
+    if !different.is_empty() {
+        let order: Vec<usize> = std::iter::repeat_n(&different, compare::MORE_RUNS).flatten().copied().collect();
+        let again: Vec<table::Run> = order.iter().map(|number| runs[*number]).collect();
+        for (mmscope, name, results) in [
+            (None, "several times more without mmscope", &mut without),
+            (Some(mmscope), "several times more with mmscope", &mut with),
+        ] {
+            let more = boot(&again, mmscope, name)?;
+            order.iter().zip(more).for_each(|(number, result)| results[*number].push(result));
+        }
+    }
+    let rows = (0..runs.len()).map(|number| row(number, &without, &with)).collect();
     Ok(Comparison {
         kernel: kernel.release.clone(),
         rows,
-        counted: with.counted,
+        counted,
         problems,
         seconds: started.elapsed().as_secs_f64(),
         left_out: built.left_out,

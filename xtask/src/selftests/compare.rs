@@ -2,16 +2,24 @@
 
 use super::guest::{End, TestResult};
 
-/// What two runs of a test say together.
+/// What a test's runs say together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
     /// With mmscope as without.
     Same,
-    /// Without mmscope twice, and twice not the same: nothing follows.
+    /// Without mmscope several times, and not always the same: nothing follows.
     Flaky,
+    /// Another result with mmscope in a single one of several runs: nothing follows, and it is told.
+    Once,
     /// Another result with mmscope.
     Differs,
 }
+
+/// Times more that a call is run on each side which ended otherwise with mmscope than without.
+pub(super) const MORE_RUNS: usize = 3;
+
+/// Runs with mmscope of which a single other result proves nothing.
+const SEVERAL: usize = 1 + MORE_RUNS;
 
 /// A test's row.
 pub(crate) struct Row {
@@ -21,25 +29,34 @@ pub(crate) struct Row {
     pub(crate) without: TestResult,
     /// Its result with mmscope.
     pub(crate) with: TestResult,
+    /// How often it was run without mmscope and with it.
+    pub(crate) runs: [usize; 2],
     /// What follows.
     pub(crate) verdict: Verdict,
     /// What is not the same: lines of one side only.
     pub(crate) differences: Vec<String>,
 }
 
-/// Compares one test: without, with, and without once more if that was done.
-pub(crate) fn row(test: String, without: TestResult, with: TestResult, again: Option<&TestResult>) -> Row {
-    let verdict = match again {
-        Some(again) if !same(&without, again) => Verdict::Flaky,
+/// Compares a test's runs without mmscope with those with it; there is one of each at least.
+pub(crate) fn row(test: String, without: &[TestResult], with: &[TestResult]) -> Row {
+    let usual = &without[0];
+    let another = without.iter().find(|result| !same(usual, result));
+    let others: Vec<&TestResult> = with.iter().filter(|result| !same(usual, result)).collect();
+    let verdict = match (another, others.len()) {
+        (Some(_), _) => Verdict::Flaky,
         // Missing on both sides is no agreement: it was not tested.
-        _ if same(&without, &with) && with.end != End::Missing => Verdict::Same,
-        _ => Verdict::Differs,
+        (None, 0) if usual.end == End::Missing => Verdict::Differs,
+        (None, 0) => Verdict::Same,
+        (None, 1) if with.len() >= SEVERAL && others[0].end != End::Missing => Verdict::Once,
+        (None, _) => Verdict::Differs,
     };
-    let differences = match (verdict, again) {
-        (Verdict::Flaky, Some(again)) => differences(&without, again, ["once without", "again without"]),
-        _ => differences(&without, &with, ["without", "with"]),
+    let shown = others.first().copied().unwrap_or(&with[0]);
+    let differences = match another {
+        Some(another) => differences(usual, another, ["once without", "again without"]),
+        None => differences(usual, shown, ["without", "with"]),
     };
-    Row { test, without, with, verdict, differences }
+    let runs = [without.len(), with.len()];
+    Row { test, without: usual.clone(), with: shown.clone(), runs, verdict, differences }
 }
 
 /// Whether two results are the same but for time and the order of lines: tests with threads print in any order.
@@ -116,7 +133,7 @@ impl TestResult {
 
 #[cfg(test)]
 mod tests {
-    use super::{Verdict, row};
+    use super::{Row, Verdict, row};
     use crate::selftests::guest::{End, TestResult};
 
     fn result(code: u8, results: &[&str]) -> TestResult {
@@ -127,16 +144,21 @@ mod tests {
         }
     }
 
+    fn compared(without: &[&TestResult], with: &[&TestResult]) -> Row {
+        let owned = |results: &[&TestResult]| results.iter().map(|result| (*result).clone()).collect::<Vec<_>>();
+        row("x".to_owned(), &owned(without), &owned(with))
+    }
+
     #[test]
     fn order_and_time_are_no_difference() {
         let with = TestResult { seconds: 9.0, ..result(0, &["ok b", "ok a"]) };
-        let row = row("x".to_owned(), result(0, &["ok a", "ok b"]), with, None);
+        let row = compared(&[&result(0, &["ok a", "ok b"])], &[&with]);
         assert_eq!((row.verdict, row.differences.len()), (Verdict::Same, 0));
     }
 
     #[test]
     fn every_line_that_one_side_has_is_told() {
-        let row = row("x".to_owned(), result(0, &["ok a", "ok b", "ok b"]), result(1, &["not ok a", "ok b"]), None);
+        let row = compared(&[&result(0, &["ok a", "ok b", "ok b"])], &[&result(1, &["not ok a", "ok b"])]);
         assert_eq!(row.verdict, Verdict::Differs);
         assert_eq!(
             row.differences,
@@ -147,15 +169,29 @@ mod tests {
     #[test]
     fn a_test_that_disagrees_with_itself_is_flaky() {
         let (a, b) = (result(0, &["ok a"]), result(1, &["not ok a"]));
-        assert_eq!(row("x".to_owned(), a.clone(), b.clone(), Some(&b)).verdict, Verdict::Flaky);
-        assert_eq!(row("x".to_owned(), a.clone(), a.clone(), Some(&b)).verdict, Verdict::Flaky);
-        assert_eq!(row("x".to_owned(), a.clone(), b, Some(&a)).verdict, Verdict::Differs);
+        assert_eq!(compared(&[&a, &b], &[&b]).verdict, Verdict::Flaky);
+        assert_eq!(compared(&[&a, &b], &[&a]).verdict, Verdict::Flaky);
+        assert_eq!(compared(&[&a, &a], &[&b]).verdict, Verdict::Differs);
+    }
+
+    #[test]
+    fn another_result_with_mmscope_differs_unless_it_is_a_single_one_of_several() {
+        let (a, b) = (result(0, &["ok a"]), result(0, &["skip a"]));
+        assert_eq!(compared(&[&a], &[&b]).verdict, Verdict::Differs);
+        assert_eq!(compared(&[&a, &a, &a, &a], &[&b, &a]).verdict, Verdict::Differs, "too few runs");
+        let once = compared(&[&a, &a, &a, &a], &[&b, &a, &a, &a]);
+        assert_eq!((once.verdict, once.runs), (Verdict::Once, [4, 4]));
+        assert_eq!(once.differences, ["only without: ok a", "only with: skip a"]);
+        assert_eq!(compared(&[&a, &a, &a, &a], &[&b, &a, &a, &b]).verdict, Verdict::Differs);
+        assert_eq!(compared(&[&a, &a, &b, &a], &[&b, &a, &a, &b]).verdict, Verdict::Flaky);
     }
 
     #[test]
     fn what_was_not_reached_is_not_the_same() {
         let missing = TestResult { end: End::Missing, results: Vec::new(), seconds: 0.0 };
-        assert_eq!(row("x".to_owned(), missing.clone(), missing, None).verdict, Verdict::Differs);
+        assert_eq!(compared(&[&missing], &[&missing]).verdict, Verdict::Differs);
+        let a = result(0, &["ok a"]);
+        assert_eq!(compared(&[&a], &[&missing, &a, &a, &a]).verdict, Verdict::Differs);
     }
 
     #[test]

@@ -36,12 +36,16 @@ pub(crate) fn summary_table(comparisons: &[Comparison]) -> String {
 const HEADINGS: [&str; 5] = ["kernel", "test", "without mmscope", "with mmscope", "same?"];
 
 fn cells(comparison: &Comparison, row: &Row) -> [String; 5] {
+    let [without, with] = row.runs;
     let same = match row.verdict {
-        Verdict::Same => "yes",
-        Verdict::Flaky => "flaky without mmscope",
-        Verdict::Differs => "NO",
+        Verdict::Same => "yes".to_owned(),
+        Verdict::Flaky => "flaky without mmscope".to_owned(),
+        Verdict::Once => format!("once not, in {with} runs (without: always, in {without})"),
+        // Each of one run is another where there is no more to tell.
+        Verdict::Differs if with == 1 => "NO".to_owned(),
+        Verdict::Differs => format!("NO, in more than one of {with} runs"),
     };
-    [short(&comparison.kernel), row.test.clone(), row.without.describe(), row.with.describe(), same.to_owned()]
+    [short(&comparison.kernel), row.test.clone(), row.without.describe(), row.with.describe(), same]
 }
 
 /// "6.12.117" of "6.12.117+deb13-cloud-amd64".
@@ -73,9 +77,10 @@ fn sums(comparisons: &[Comparison]) -> String {
     };
     let problems: usize = comparisons.iter().map(|comparison| comparison.problems.len()).sum();
     format!(
-        "{} the same, {} flaky without mmscope, {} different, {problems} other problems",
+        "{} the same, {} flaky without mmscope, {} once not the same in several runs, {} different, {problems} other problems",
         count(Verdict::Same),
         count(Verdict::Flaky),
+        count(Verdict::Once),
         count(Verdict::Differs),
     )
 }
@@ -88,7 +93,8 @@ pub(crate) fn page(comparisons: &[Comparison], command: &str) -> String {
          The kernel's selftests of memory management (`tools/testing/selftests/mm`), in emulated guests of two processors \
          and 2 GiB: once without mmscope, once with `mmscope run` attached, once more without. Compared are each call's \
          exit code and each of its results. What fails in both is a matter of the test, the kernel or so small a machine. \
-         A call whose two runs without mmscope disagree is flaky by itself.\n\n{}.\n",
+         A call whose runs without mmscope disagree is flaky by itself. One that ends otherwise with mmscope is run three times \
+         more on each side: it is different if another run with mmscope ends otherwise too.\n\n{}.\n",
         sums(comparisons)
     );
     for comparison in comparisons {
@@ -132,8 +138,8 @@ mod tests {
             kernel: "6.18.15+deb13-cloud-amd64".to_owned(),
             source: Source { package: "linux-source-6.12".to_owned(), version: "6.12.1-1".to_owned(), exact: false },
             rows: vec![
-                row("same".to_owned(), result("ok a"), result("ok a"), None),
-                row("other -x".to_owned(), result("ok a"), result("skip a"), None),
+                row("same".to_owned(), &[result("ok a")], &[result("ok a")]),
+                row("other -x".to_owned(), &[result("ok a")], &[result("skip a")]),
             ],
             left_out: vec![("third".to_owned(), "needs what is not there".to_owned())],
             counted: None,
@@ -150,7 +156,7 @@ mod tests {
         assert_eq!(lines[2], "6.18.15  other -x  exit 0: 1 ok     exit 0: 1 skip  NO");
         assert_eq!(lines[3..5], ["    only without: ok a", "    only with: skip a"]);
         assert!(table.contains("problem: with mmscope: exit code 3"));
-        assert!(table.ends_with("1 the same, 0 flaky without mmscope, 1 different, 1 other problems\n"), "{table}");
+        assert!(table.ends_with("1 the same, 0 flaky without mmscope, 0 once not the same in several runs, 1 different, 1 other problems\n"), "{table}");
     }
 
     #[test]
