@@ -38,11 +38,11 @@ pub(crate) fn is_splat(line: &str) -> bool {
     SPLATS.iter().any(|splat| line.contains(splat)) && !HARMLESS.iter().any(|harmless| line.contains(harmless))
 }
 
-/// A splat in one line: its first, where it happened, and the calls that led there, the innermost first.
+/// A splat in one line: what is wrong, where it happened, and the calls that led there, the innermost first.
 pub(crate) fn summary(splat: &[String]) -> String {
     let untimed = |line: &String| line.split_once("] ").map_or(line.as_str(), |(_, rest)| rest).trim().to_owned();
     let lines: Vec<String> = splat.iter().map(untimed).collect();
-    let mut text = lines.first().cloned().unwrap_or_default();
+    let mut text = lines.iter().find(|line| !line.contains("[ cut here ]")).cloned().unwrap_or_default();
     // Of the user's registers there is another.
     if let Some(at) = lines.iter().find_map(|line| line.strip_prefix("RIP: 0010:").or(line.strip_prefix("pc : "))) {
         text.push_str(&format!(" at {at}"));
@@ -131,6 +131,9 @@ mod tests {
         assert_eq!(summary(&splat), told);
         assert_eq!(summary(&splat[..1]), "BUG: kernel NULL pointer dereference, address: 0000000000000000");
         assert_eq!(summary(&[]), "");
+        let warning =
+            ["[ 3.1] ------------[ cut here ]------------", "[ 3.1] WARNING: CPU: 0 PID: 1 at mm/mmap.c:1 f+0x1/0x2"];
+        assert_eq!(summary(&warning.map(str::to_owned)), "WARNING: CPU: 0 PID: 1 at mm/mmap.c:1 f+0x1/0x2");
     }
 
     #[test]
