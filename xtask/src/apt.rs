@@ -154,9 +154,14 @@ pub(crate) fn candidate(package: &str) -> Result<String> {
     if !known(&[package]) {
         refresh(package)?;
     }
-    let text = sh::output(Command::new("apt-cache").args(["show", "--no-all-versions", package]))?;
+    shown_version(Command::new("apt-cache").args(["show", "--no-all-versions", package]))
+}
+
+/// The version in the answer of apt-cache's `show`.
+pub(crate) fn shown_version(show: &mut Command) -> Result<String> {
+    let text = sh::output(show)?;
     let version = text.lines().find_map(|line| line.strip_prefix("Version: "));
-    version.map(str::to_owned).with_context(|| format!("apt-cache show {package}: no version"))
+    version.map(str::to_owned).with_context(|| format!("{}: no version", sh::show(show)))
 }
 
 /// Whether the index has a version to install of each of these packages.

@@ -73,9 +73,8 @@ impl Index {
     /// The index of the host's own release and its backports. What the host has installed is installed for it too.
     pub(crate) fn of_host() -> Result<Self> {
         let release = host_release()?;
-        let suites = [release.clone(), backports(&release)];
-        let suites = [suites[0].as_str(), suites[1].as_str()];
-        let index = Self::of("apt-host", Machine::HOST, &suites, &[&format!("{release}-security")])?;
+        let (backports, security) = (backports(&release), format!("{release}-security"));
+        let index = Self::of("apt-host", Machine::HOST, &[&release, &backports], &[&security])?;
         let status = index.config.with_file_name("status");
         fs::copy(STATUS, &status).with_context(|| format!("copy {STATUS} to {}", status.display()))?;
         Ok(index)
@@ -122,9 +121,7 @@ impl Index {
 
     /// The version of a package that apt would take: the newest, those of backports only where there is no other.
     pub(crate) fn version(&self, package: &str) -> Result<String> {
-        let text = sh::output(&mut self.apt("apt-cache", &["show", "--no-all-versions", package]))?;
-        let version = text.lines().find_map(|line| line.strip_prefix("Version: "));
-        version.map(str::to_owned).with_context(|| format!("apt-cache show {package}: no version"))
+        apt::shown_version(&mut self.apt("apt-cache", &["show", "--no-all-versions", package]))
     }
 
     /// Name and version of each package that installing this one on an empty machine would bring, itself included.
