@@ -129,7 +129,7 @@ fn every_hook_attaches() {
 #[test]
 fn mprotect_windows_and_flushes_are_exact() {
     let load = Load::named("exact-mprotect");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["mprotect", "--cycles", "500"]);
     let before = daemon.settled();
     let counts = load.go();
@@ -153,7 +153,7 @@ fn mprotect_windows_and_flushes_are_exact() {
 #[test]
 fn a_whole_command_is_exact_under_its_own_name() {
     let (idle, load) = (Load::named("whole-idle"), Load::named("whole-load"));
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let before = daemon.settled();
     idle.run(&["noop"]);
     load.run(&["mprotect", "--cycles", "500"]);
@@ -175,7 +175,7 @@ fn attached(name: &str) -> bool {
 #[test]
 fn windows_of_many_vmas_are_one_each() {
     let load = Load::named("exact-vmas");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["mprotect-vmas", "--cycles", "100", "--vmas", "7"]);
     let before = daemon.settled();
     let counts = load.go();
@@ -197,7 +197,7 @@ fn windows_of_many_vmas_are_one_each() {
 #[test]
 fn windows_of_many_threads_are_exact() {
     let load = Load::named("exact-threads");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["flip", "--threads", "4", "--cycles", "500"]);
     let before = daemon.settled();
     let counts = load.go();
@@ -217,7 +217,7 @@ fn windows_of_many_threads_are_exact() {
 #[test]
 fn zaps_are_exact() {
     let load = Load::named("exact-zap");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["dontneed", "--cycles", "300", "--pages", "4"]);
     let before = daemon.settled();
     let counts = load.go();
@@ -294,7 +294,7 @@ fn reclaim_of_several_mms_is_a_window_of_each() {
     // A flush is put off for who is in use on another processor. Who takes the pages is on the first one, and each of the
     // bystanders needs one of its own: where two take turns, but one of them is in use.
     let loads = [(Load::named("reclaim-one"), "3"), (Load::named("reclaim-two"), "5")];
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let (path, pages) = (file.path(), PAGES.to_string());
     let waiting = loads.each_ref().map(|(load, processors)| {
         let first = format!("{} && taskset -p {processors} $$ > /dev/null", group.joining());
@@ -342,7 +342,7 @@ fn reclaim_windows_are_the_kernel_s_batches() {
     }
     let swap = reclaim::Swap::on();
     let load = Load::named("exact-reclaim");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["pageout", "--cycles", &CYCLES.to_string(), "--pages", "96"]);
     let offsets = reclaim::Offsets::read();
     let watch = reclaim::Watch::start(&offsets);
@@ -361,7 +361,7 @@ fn reclaim_windows_are_the_kernel_s_batches() {
 #[test]
 fn soft_dirty_walks_are_windows() {
     let load = Load::named("exact-softdirty");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     if !live::is_supported(live::SOFT_DIRTY) {
         eprintln!("left out: this kernel has no soft-dirty bits");
         return;
@@ -379,7 +379,7 @@ fn soft_dirty_walks_are_windows() {
 #[test]
 fn userfaults_and_ioctls_are_exact() {
     let load = Load::named("exact-uffd");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let has_write_protection = live::is_supported(live::WRITE_PROTECTION);
     let mut load = match has_write_protection {
         true => load.waiting(&["uffd", "--missing", "230", "--wp", "170"]),
@@ -417,7 +417,7 @@ fn userfaults_and_ioctls_are_exact() {
 #[test]
 fn failed_ioctls_are_told_by_errno() {
     let load = Load::named("exact-errors");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["uffd-errors", "--eexist", "40", "--einval", "5"]);
     load.go();
     let scrape = daemon.settled();
@@ -433,7 +433,7 @@ fn failed_ioctls_are_told_by_errno() {
 #[test]
 fn short_lived_processes_are_told_under_their_name() {
     let load = Load::named("exact-forks");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let before = daemon.settled();
     let counts = load.run(&["forkexec", "--count", "100"]);
     let scrape = daemon.settled();
@@ -446,7 +446,7 @@ fn short_lived_processes_are_told_under_their_name() {
 #[test]
 fn a_vforked_child_has_one_address_space_of_its_own() {
     let load = Load::named("exact-vforks");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let before = daemon.settled();
     let counts = load.run(&["forkexec", "--vfork", "--count", "80"]);
     let scrape = daemon.settled();
@@ -459,7 +459,7 @@ fn a_vforked_child_has_one_address_space_of_its_own() {
 #[test]
 fn processes_that_share_an_address_space_are_charged_to_it() {
     let load = Load::named("exact-share");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["share", "--children", "4", "--cycles", "300"]);
     let before = daemon.settled();
     let counts = load.go();
@@ -478,7 +478,7 @@ fn work_on_another_process_is_charged_to_that_process() {
     const CLEARED: u32 = 40;
     const READS: u32 = 500;
     let load = Load::named("exact-remote");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["mprotect", "--cycles", "1"]);
     load.go();
     let comm = ("comm", "exact-remote");
@@ -511,22 +511,21 @@ fn work_on_another_process_is_charged_to_that_process() {
         scrape.sum("mmscope_mmap_lock_acquisitions_total", &labels)
     };
     assert_eq!(reads(&scrape) - reads(&middle), f64::from(READS));
-    let spent = |who, operation| {
-        scrape.sum(
-            "mmscope_mmap_lock_operation_seconds_total",
-            &[("comm", who), ("operation", operation), ("phase", "hold")],
-        )
+    let spent = |who| {
+        let labels = [("comm", who), ("operation", "proc_reader"), ("phase", "hold")];
+        let of = |scrape: &Scrape| scrape.sum("mmscope_mmap_lock_operation_seconds_total", &labels);
+        of(&scrape) - of(&before)
     };
-    assert!(spent(comm.1, "proc_reader") > 0.0, "{}", scrape.text);
+    assert!(spent(comm.1) > 0.0, "{}", scrape.text);
     let own = std::fs::read_to_string("/proc/self/comm").unwrap();
-    assert_eq!(spent(own.trim(), "proc_reader"), 0.0);
+    assert_eq!(spent(own.trim()), 0.0);
     is_clean(&scrape, comm.1, before.lost());
 }
 
 /// khugepaged has no address space: what it does to another's is that one's, by the operation of a kernel thread.
 #[test]
 fn khugepaged_is_charged_to_whose_pages_it_collapses() {
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let huge = huge::HugePages::collapsing();
     let scrape = daemon.settled();
     drop(huge);
@@ -540,7 +539,7 @@ fn khugepaged_is_charged_to_whose_pages_it_collapses() {
 #[test]
 fn operations_are_told_by_system_call() {
     let load = Load::named("operations");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     load.run(&["munmap", "--cycles", "50"]);
     load.run(&["uffd-missing", "--faults", "20"]);
     let scrape = daemon.settled();
@@ -580,7 +579,7 @@ fn storm_of_processes_is_charged_to_the_right_names() {
     // The one has twice as many as the other.
     let children = live::number("STORM_PROCESSES", 300).div_ceil(3);
     let (one, other) = (Load::named("storm-one"), Load::named("storm-other"));
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let before = daemon.settled();
     let mms = reuse::Watch::start();
     std::thread::scope(|scope| {

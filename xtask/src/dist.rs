@@ -44,15 +44,6 @@ pub(crate) fn dist_for(machine: Machine, tools: &Tools, probe_log: bool) -> Resu
     Ok([publish(machine, "mmscope")?, publish(machine, "mmload")?])
 }
 
-/// The two programs as live tests are built: soon there, and neither small nor fast.
-pub(crate) fn quick(machine: Machine, object: &Path) -> Result<[PathBuf; 2]> {
-    let mut cargo = static_cargo(machine, object, &["build", "--profile=live"])?;
-    sh::run(cargo.args(["-p", "mmscope", "-p", "workload"]))?;
-    let built = ["mmscope", "mmload"].map(|name| paths::target().join(machine.target()).join("live").join(name));
-    built.iter().try_for_each(|program| check_static(program, machine))?;
-    Ok(built)
-}
-
 /// A cargo command that links everything in, glibc too.
 pub(crate) fn static_cargo(machine: Machine, object: &Path, command: &[&str]) -> Result<Command> {
     let mut cargo = build::cargo_with_object(object);

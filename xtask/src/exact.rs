@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::initramfs::GuestFile;
 use crate::kernels::{self, KERNELS, Kernel};
-use crate::libtest::Counts;
+use crate::libtest::{Counts, Failures};
 use crate::live_test::build_live_test_for;
 use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Wants};
@@ -124,6 +124,8 @@ pub(crate) struct Programs {
 pub(crate) struct Outcome {
     /// Mixes that passed and failed.
     pub(crate) counts: Counts,
+    /// What was wrong with those.
+    pub(crate) failures: Failures,
     /// What was wrong with the guest.
     pub(crate) problem: Option<String>,
     /// One for each mix.
@@ -171,10 +173,11 @@ impl Programs {
         };
         let outcome = guest.run(tools)?;
         outcome.explain();
-        let mut counts = Counts::default();
+        let (mut counts, mut failures) = (Counts::default(), Failures::default());
         let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
         for line in outcome.output.lines() {
             counts.add_line(line);
+            failures.add_line(line);
             for (prefix, rows) in [(LINE, &mut rows), (OVERLAP, &mut overlaps)] {
                 if let Some(json) = line.strip_prefix(prefix).filter(|rest| rest.starts_with('{')) {
                     let counts = serde_json::from_str(json).with_context(|| format!("read {line}"))?;
@@ -183,7 +186,7 @@ impl Programs {
             }
         }
         let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
-        Ok(Outcome { counts, problem, rows, overlaps })
+        Ok(Outcome { counts, failures, problem, rows, overlaps })
     }
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::kernels;
-use crate::libtest::Counts;
+use crate::libtest::{Counts, Failures};
 use crate::live_test::{Binaries, build_live_test};
 use crate::setup::{self, GuestTools, Wants};
 use crate::{build, dist, paths};
@@ -85,6 +85,8 @@ pub(crate) fn main(args: &FaultsArgs) -> Result<ExitCode> {
 pub(crate) struct Outcome {
     /// Faults after which all was well, and others.
     pub(crate) counts: Counts,
+    /// What was wrong after the others.
+    pub(crate) failures: Failures,
     /// What was wrong with the guest.
     pub(crate) problem: Option<String>,
     /// One for each fault.
@@ -121,16 +123,17 @@ fn run(
     let kernel = kernels::resolve(kernel)?;
     let release = kernel.release.clone();
     let outcome = binaries.boot(guests, kernel, faults, env, limit)?;
-    let (mut counts, mut rows) = (Counts::default(), Vec::new());
+    let (mut counts, mut failures, mut rows) = (Counts::default(), Failures::default(), Vec::new());
     for line in outcome.output.lines() {
         counts.add_line(line);
+        failures.add_line(line);
         if let Some(json) = line.strip_prefix(LINE) {
             let told = serde_json::from_str(json).with_context(|| format!("read {line}"))?;
             rows.push(Row { kernel: release.clone(), told });
         }
     }
     let problem = outcome.problem().filter(|_| !outcome.splat.is_empty() || counts.failed == 0);
-    Ok(Outcome { counts, problem, rows })
+    Ok(Outcome { counts, failures, problem, rows })
 }
 
 const HEAD: &str =

@@ -7,7 +7,6 @@ mod kinds;
 mod page;
 mod results;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::exact::{self, Functions};
-use crate::live_test::build_live_test_for;
+use crate::live_test::{build_live_test_for, build_with_programs};
 use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Tools, Wants};
 use crate::workers::in_parallel;
@@ -134,11 +133,7 @@ struct Bench {
 
 impl Bench {
     fn setup(machine: Machine, tools: &Tools, exact: bool) -> Result<Self> {
-        let programs = dist::dist_for(machine, tools, false)?;
-        Self::with(programs, machine, tools, exact)
-    }
-
-    fn with([mmscope, mmload]: [PathBuf; 2], machine: Machine, tools: &Tools, exact: bool) -> Result<Self> {
+        let [mmscope, mmload] = dist::dist_for(machine, tools, false)?;
         let guests = setup::guests_of(machine)?;
         let object = build::bpf(tools, false)?;
         let binaries = Binaries {
@@ -151,6 +146,13 @@ impl Bench {
             false => None,
         };
         Ok(Self { guests, binaries, exact })
+    }
+
+    /// Without a release, which of another machine is built nowhere else in a test, and takes long.
+    fn quick(machine: Machine, tools: &Tools) -> Result<Self> {
+        let guests = setup::guests_of(machine)?;
+        let (test, [mmscope, mmload]) = build_with_programs(machine, &build::bpf(tools, false)?, "hosts")?;
+        Ok(Self { guests, binaries: Binaries { test, mmscope, mmload }, exact: None })
     }
 
     /// Own counts beside the kernel's.
@@ -171,12 +173,10 @@ const SHORT: &[&str] = &["many-at-once", "6.12-rt", "arm64-6.1", "arm64-6.12"];
 /// The short form for a kind of machine, as a stage of `test`: checks that went well, and what did not; what doctor says is compared
 /// with docs/hosts.
 pub(crate) fn short(machine: Machine, tools: &Tools) -> Result<(u64, Vec<String>)> {
-    // What another machine has of a release is built nowhere else in a test, and takes long.
-    let programs = match machine {
-        Machine::HOST => dist::dist_for(machine, tools, false)?,
-        other => dist::quick(other, &build::bpf(tools, false)?)?,
+    let bench = match machine {
+        Machine::HOST => Bench::setup(machine, tools, false)?,
+        other => Bench::quick(other, tools)?,
     };
-    let bench = Bench::with(programs, machine, tools, false)?;
     let (mut good, mut problems) = (0, Vec::new());
     for host in HOSTS.iter().filter(|host| host.machine == machine && SHORT.contains(&host.name)) {
         let run: Run = guest::run(&bench.guests, &bench.binaries, host)?;

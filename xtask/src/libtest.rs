@@ -11,7 +11,8 @@ pub(crate) struct Counts {
     pub(crate) lines: u64,
 }
 
-/// What libtest says of failed tests, from a stage's output: all between the first "failures:" and the result.
+/// What libtest says of failed tests, from a stage's output: all between the first "failures:" and the result. And what programs
+/// say that are no libtest's: lines with "FAILED: " and why.
 #[derive(Default)]
 pub(crate) struct Failures {
     pub(crate) text: String,
@@ -29,7 +30,7 @@ impl Failures {
             self.is_inside = false;
         } else if line.trim_end() == "failures:" {
             self.is_inside = true;
-        } else if self.is_inside {
+        } else if self.is_inside || line.contains("FAILED: ") {
             self.text.push_str(line.trim_end());
             self.text.push('\n');
         }
@@ -85,6 +86,7 @@ mod tests {
         let mut failures = Failures::default();
         for line in [
             "test x ... FAILED",
+            "disk: FAILED: no room",
             "failures:",
             "---- x stdout ----",
             "left: 1",
@@ -95,6 +97,6 @@ mod tests {
         ] {
             failures.add_line(line);
         }
-        assert_eq!(failures.text, "---- x stdout ----\nleft: 1\n    x\n");
+        assert_eq!(failures.text, "disk: FAILED: no room\n---- x stdout ----\nleft: 1\n    x\n");
     }
 }

@@ -1,7 +1,7 @@
 //! The daemon's live test programs: how they are built, and a guest that runs one of them.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -35,7 +35,13 @@ impl Binaries<'_> {
         let filters: String = filters.iter().map(|filter| format!(" {}", sh::quote(filter))).collect();
         let command = format!("exec /bin/guest-test --test-threads=1{filters}");
         let object = "/lib/mmscope.bpf.o";
-        let paths = [("MMSCOPE_BIN", "/bin/mmscope"), ("MMLOAD_BIN", "/bin/mmload"), ("MMSCOPE_OBJECT", object)];
+        // The guest ends with its tests, and so does the mmscope that they share.
+        let usual = [
+            ("MMSCOPE_BIN", "/bin/mmscope"),
+            ("MMLOAD_BIN", "/bin/mmload"),
+            ("MMSCOPE_OBJECT", object),
+            ("MMSCOPE_SHARED", "1"),
+        ];
         let guest = Guest {
             // The third processor is a test's to switch on.
             smp: 3,
@@ -47,7 +53,7 @@ impl Binaries<'_> {
                 GuestFile { host: self.program.to_owned(), guest: "/bin/guest-test".to_owned() },
                 GuestFile { host: self.object.to_owned(), guest: object.to_owned() },
             ],
-            env: paths
+            env: usual
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .chain(env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())))
@@ -81,9 +87,22 @@ pub(crate) fn build_live_tests<const N: usize>(
     object: &Path,
     names: [&str; N],
 ) -> Result<[PathBuf; N]> {
-    let mut cargo = dist::static_cargo(machine, object, &["test", "--profile=live"])?;
-    cargo.args(["--no-run", "-p", "mmscope", "--features", "live", "--message-format=json-render-diagnostics"]);
-    cargo.args(names.map(|name| format!("--test={name}")));
+    let mut cargo = dist::static_cargo(machine, object, &["test", "--no-run"])?;
+    cargo.args(["-p", "mmscope"]).args(names.map(|name| format!("--test={name}")));
+    build_programs(machine, cargo, names)
+}
+
+/// One of them, and the two programs that it needs, built as it is: soon there, and neither small nor fast.
+pub(crate) fn build_with_programs(machine: Machine, object: &Path, name: &str) -> Result<(PathBuf, [PathBuf; 2])> {
+    let mut cargo = dist::static_cargo(machine, object, &["build", "--bins"])?;
+    cargo.args(["-p", "mmscope", "-p", "workload", &format!("--test={name}")]);
+    let [test, mmscope, mmload] = build_programs(machine, cargo, [name, "mmscope", "mmload"])?;
+    Ok((test, [mmscope, mmload]))
+}
+
+/// What cargo says it has built under these names.
+fn build_programs<const N: usize>(machine: Machine, mut cargo: Command, names: [&str; N]) -> Result<[PathBuf; N]> {
+    cargo.args(["--profile=live", "--features", "mmscope/live", "--message-format=json-render-diagnostics"]);
     let output = cargo.stdin(Stdio::null()).stderr(Stdio::inherit()).output().context("start cargo")?;
     if !output.status.success() {
         bail!("the live tests do not build");
@@ -96,7 +115,7 @@ pub(crate) fn build_live_tests<const N: usize>(
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
             .filter(|message| message["target"]["name"] == name)
             .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-            .with_context(|| format!("cargo names no program for the live tests {name}"))?;
+            .with_context(|| format!("cargo names no program {name}"))?;
         dist::check_static(program, machine)?;
     }
     Ok(programs)

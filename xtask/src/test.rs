@@ -57,13 +57,13 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
         given => given.iter().map(String::as_str).collect(),
     };
     let mut stages = Vec::new();
+    if is_own && !args.no_guests && args.filter.is_empty() {
+        // Found as they are when each is asked for; an error is told there.
+        let _ = build_live_tests(args.arch, &run.object, ["host", "web", "guest", "exact", "faults", "hosts"]);
+    }
     if is_own {
         stages.extend([run.units(), run.host()]);
         stages.push(if args.filter.is_empty() { run.page() } else { Stage::left_out("page", "a filter") });
-    }
-    if is_own && !args.no_guests && args.filter.is_empty() {
-        // Found as they are when each is asked for; an error is told there.
-        let _ = build_live_tests(args.arch, &run.object, ["guest", "exact", "faults", "hosts"]);
     }
     let guest_test = if args.no_guests { None } else { Some(run.build_guest_test()) };
     let exact_test = if args.no_guests || !args.filter.is_empty() { None } else { Some(run.exact_programs()) };

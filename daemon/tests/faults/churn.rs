@@ -95,7 +95,7 @@ fn slots(scrape: &Scrape) -> f64 {
 /// The time until slots of who is gone are given back.
 fn given_back(daemon: &Daemon, before: &Scrape) -> Duration {
     let begin = Instant::now();
-    await_some("free slots", || (slots(&daemon.scrape()) <= slots(before) + 1.0).then_some(()));
+    daemon.await_scrape("free slots", |scrape| slots(scrape) <= slots(before) + 1.0);
     begin.elapsed()
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn cgroups(stage: &mut Stage) -> Told {
     let begin = Instant::now();
     churned(&gone, &folder, NAMED, NAMED * EACH, &[]);
     let all = (NAMED * EACH + 1) as f64;
-    await_some("all ends", || (exact::windows(&daemon.scrape(), "cgroup-gone", "exit") == all).then_some(()));
+    daemon.await_scrape("all ends", |scrape| exact::windows(scrape, "cgroup-gone", "exit") == all);
     let recovered = begin.elapsed();
     let after = daemon.settled();
     assert_eq!(exact::windows(&after, "cgroup-gone", "exit"), all);

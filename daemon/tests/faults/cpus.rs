@@ -50,7 +50,7 @@ pub(crate) fn off_and_on(stage: &mut Stage) -> Told {
     };
     let missed = |scrape: &Scrape| scrape.missed() - before.missed();
     let is_there = |scrape: &Scrape| (calls - missed(scrape)..=calls).contains(&counted(scrape));
-    await_some("all events", || Some(daemon.scrape()).filter(is_there));
+    daemon.await_scrape("all events", is_there);
     let recovered = ended.elapsed();
     let after = daemon.settled();
     assert!(is_there(&after), "counted twice");

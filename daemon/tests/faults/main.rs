@@ -116,9 +116,11 @@ fn main() -> ExitCode {
                     "recovered_s": recovered, "seconds": seconds });
                 println!("fault: {line}");
             }
-            Err(_) => {
+            Err(panic) => {
                 failed += 1;
-                println!("fault {name}: FAILED");
+                let said = panic.downcast_ref::<String>().map(String::as_str);
+                let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+                println!("fault {name}: FAILED: {}", said.replace('\n', " "));
                 // Whatever state it is in.
                 stage.daemon = None;
             }

@@ -33,7 +33,7 @@ pub(crate) fn stopped(stage: &mut Stage) -> Told {
         let ends = exact::windows(scrape, "stop-forks", "exit");
         changes == f64::from(2 * CYCLES) && ends == f64::from(CHILDREN + 2)
     };
-    await_some("what happened meanwhile", || Some(daemon.scrape()).filter(is_there));
+    daemon.await_scrape("what happened meanwhile", is_there);
     let recovered = went_on.elapsed();
     let after = daemon.settled();
     assert!(is_there(&after), "counted twice");

@@ -21,7 +21,7 @@ pub(crate) fn ring(stage: &mut Stage) -> Told {
     let windows = |scrape: &Scrape| {
         exact::windows(scrape, "ring-load", "mprotect") - exact::windows(&before, "ring-load", "mprotect")
     };
-    await_some("all windows", || (windows(&daemon.scrape()) == 4000.0).then_some(()));
+    daemon.await_scrape("all windows", |scrape| windows(scrape) == 4000.0);
     let recovered = went_on.elapsed();
     let after = daemon.settled();
     assert_eq!(windows(&after), 4000.0);
@@ -64,9 +64,9 @@ pub(crate) fn mms(stage: &mut Stage) -> Told {
     let went_on = Instant::now();
     let ends = |scrape: &Scrape| exact::all_windows(scrape, "exit") - exact::all_windows(&before, "exit");
     let all = f64::from(CHILDREN + 2);
-    await_some("all ends", || (ends(&daemon.scrape()) == all).then_some(()));
+    daemon.await_scrape("all ends", |scrape| ends(scrape) == all);
     let slots = |scrape: &Scrape| scrape.sum("mmscope_map_entries", &[("map", "mm_slots")]);
-    await_some("free slots", || (slots(&daemon.scrape()) <= slots(&before) + 1.0).then_some(()));
+    daemon.await_scrape("free slots", |scrape| slots(scrape) <= slots(&before) + 1.0);
     let recovered = went_on.elapsed();
     let after = daemon.settled();
     assert_eq!(ends(&after), all);

@@ -16,10 +16,7 @@ fn write_holds(scrape: &Scrape, comm: &str) -> f64 {
 }
 
 fn await_level(daemon: &Daemon, is_wanted: impl Fn(f64) -> bool) -> Scrape {
-    await_some("level", || {
-        let scrape = daemon.scrape();
-        is_wanted(scrape.sum(LEVEL, &[])).then_some(scrape)
-    })
+    daemon.await_scrape("level", |scrape| is_wanted(scrape.sum(LEVEL, &[])))
 }
 
 /// A load that does nothing else than take the lock, until it is dropped.

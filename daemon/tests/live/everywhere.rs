@@ -95,7 +95,7 @@ fn a_kernel_without_btf_is_told_apart() {
 
 #[test]
 fn pages_are_served() {
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     assert!(daemon.get("/", "").unwrap().contains("<a href=\"metrics\">"));
     assert_eq!(daemon.get("/-/healthy", "").unwrap(), "healthy\n");
     assert_eq!(daemon.get("/-/ready", "").unwrap(), "ready\n");
@@ -254,7 +254,7 @@ fn tables_take_what_the_kernel_says_and_never_more() {
 
 #[test]
 fn every_absent_hook_has_a_reason_and_its_families_are_absent() {
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let scrape = daemon.settled();
     let report = doctor(&[]);
     for hook in report["hooks"].as_array().unwrap() {
@@ -324,7 +324,7 @@ fn read_locks_are_counted_by_raw_tracepoints_too() {
 #[test]
 fn write_locks_are_exact_by_operation() {
     let load = Load::named("lock-writes");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["mprotect", "--cycles", "700"]);
     let before = daemon.settled();
     let counts = load.go();
@@ -342,7 +342,7 @@ fn write_locks_are_exact_by_operation() {
 #[test]
 fn a_contended_lock_shows_waits() {
     let load = Load::named("lock-contended");
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let mut load = load.waiting(&["lock-hold", "--writers", "1", "--readers", "2", "--seconds", "2"]);
     load.go();
     let scrape = daemon.settled();
@@ -358,7 +358,7 @@ fn a_contended_lock_shows_waits() {
 
 #[test]
 fn own_activity_is_left_out() {
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::usual();
     let scrape = daemon.settled();
     assert!(!scrape.labels("mmscope_mmap_lock_acquisitions_total", "comm").iter().any(|comm| comm == "mmscope"));
 }

@@ -10,15 +10,16 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 /// Longest wait for anything: emulated guests are slow.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+const TICK: Duration = Duration::from_millis(200);
 /// Ticks after which whatever happened is in the snapshot, an exec's naming included.
-const SETTLED: f64 = 8.0;
+const SETTLED: u32 = 8;
 
 pub(crate) fn mmscope() -> Command {
     Command::new(program("MMSCOPE_BIN"))
@@ -29,14 +30,18 @@ pub(crate) fn program(variable: &str) -> PathBuf {
 }
 
 /// Waits until something is there; panics with `what` if it never is.
-pub(crate) fn await_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn await_some<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    await_every(Duration::from_millis(20), what, look)
+}
+
+fn await_every<T>(pause: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(start.elapsed() < PATIENCE, "no {what} within {PATIENCE:?}");
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(pause);
     }
 }
 
@@ -50,6 +55,39 @@ pub(crate) fn open_folder() -> tempfile::TempDir {
 /// Everybody is told by name, however little they do.
 const EVERYBODY: &str = "series_cap = 1000000\nseries_idle = 1000000\n";
 
+/// Set where the daemon of [`Daemon::usual`] ends with the machine.
+const SHARED: &str = "MMSCOPE_SHARED";
+static USUAL: Mutex<Option<Daemon>> = Mutex::new(None);
+
+/// An mmscope started in the usual way. In a guest tests share it, as it takes an emulated processor seconds to attach everything:
+/// each compares before and after, or looks at a name that is its own. It ends when a test starts one of its own or has failed.
+pub(crate) struct Usual(MutexGuard<'static, Option<Daemon>>);
+
+impl std::ops::Deref for Usual {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl Drop for Usual {
+    fn drop(&mut self) {
+        if env::var_os(SHARED).is_none() {
+            self.0.take();
+        }
+    }
+}
+
+/// Ends the usual one, unless the test itself is using it.
+fn end_usual() {
+    match USUAL.try_lock() {
+        Ok(mut usual) => drop(usual.take()),
+        Err(TryLockError::Poisoned(usual)) => drop(usual.into_inner().take()),
+        Err(TryLockError::WouldBlock) => {}
+    }
+}
+
 /// A running `mmscope run`.
 pub(crate) struct Daemon {
     child: Child,
@@ -59,6 +97,17 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// One without arguments, for tests that neither end it nor mind what it has counted before.
+    pub(crate) fn usual() -> Usual {
+        if USUAL.is_poisoned() {
+            end_usual();
+            USUAL.clear_poison();
+        }
+        let mut usual = USUAL.lock().unwrap_or_else(PoisonError::into_inner);
+        usual.get_or_insert_with(|| Self::start(&[]));
+        Usual(usual)
+    }
+
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::configured("", args)
     }
@@ -70,8 +119,10 @@ impl Daemon {
 
     /// The same with the usual bounds on series.
     pub(crate) fn bounded(more: &str, args: &[&str]) -> Self {
+        end_usual();
         let config = tempfile::NamedTempFile::new().unwrap();
-        fs::write(config.path(), format!("tick = \"200ms\"\noverhead_budget = \"off\"\n{more}")).unwrap();
+        fs::write(config.path(), format!("tick = \"{}ms\"\noverhead_budget = \"off\"\n{more}", TICK.as_millis()))
+            .unwrap();
         let mut child = mmscope()
             .args(["run", "--web.listen-address=127.0.0.1:0", "--config.file"])
             .arg(config.path())
@@ -124,11 +175,14 @@ impl Daemon {
     /// A scrape of a snapshot in which everything that has happened until now is counted.
     pub(crate) fn settled(&self) -> Scrape {
         let ticks = |scrape: &Scrape| scrape.sum("mmscope_ticks_total", &[]);
-        let due = ticks(&self.scrape()) + SETTLED;
-        await_some("settled snapshot", || {
-            let scrape = self.scrape();
-            (ticks(&scrape) >= due).then_some(scrape)
-        })
+        let due = ticks(&self.scrape()) + f64::from(SETTLED);
+        thread::sleep(TICK * SETTLED);
+        self.await_scrape("settled snapshot", |scrape| ticks(scrape) >= due)
+    }
+
+    /// The first scrape in which something is so, of one each tick: to an emulated processor a scrape is much work.
+    pub(crate) fn await_scrape(&self, what: &str, is_wanted: impl Fn(&Scrape) -> bool) -> Scrape {
+        await_every(TICK, what, || Some(self.scrape()).filter(|scrape| is_wanted(scrape)))
     }
 
     /// What the kernel charges for the maps that it has open, each counted once.
@@ -370,12 +424,16 @@ pub(crate) fn loaded_programs() -> usize {
         .count()
 }
 
-/// `mmscope doctor --json`, whatever its exit code.
+/// `mmscope doctor --json`, whatever its exit code. What it says without arguments is the same all the time, and asked for once.
 pub(crate) fn doctor(args: &[&str]) -> serde_json::Value {
-    let output = mmscope().args(["doctor", "--json"]).args(args).output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("doctor: {error}: {}", String::from_utf8_lossy(&output.stderr));
-    })
+    static USUALLY: OnceLock<serde_json::Value> = OnceLock::new();
+    let ask = || {
+        let output = mmscope().args(["doctor", "--json"]).args(args).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("doctor: {error}: {}", String::from_utf8_lossy(&output.stderr));
+        })
+    };
+    if args.is_empty() { USUALLY.get_or_init(ask).clone() } else { ask() }
 }
 
 /// Compares what doctor prints with a file, word for word; the kernel's exact release may differ, and what it says of the host's own

@@ -1,6 +1,7 @@
 //! What each stage does. Knows nothing of their order.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -10,7 +11,7 @@ use super::stage::{Stage, banner, run_stage};
 use crate::exact::{self, Functions};
 use crate::kernels::{self, Kernel};
 use crate::libtest::{Counts, Failures};
-use crate::live_test::{Binaries, build_live_test, build_live_test_for};
+use crate::live_test::{Binaries, build_live_test, build_live_test_for, build_live_tests};
 use crate::setup::{GuestTools, Tools};
 use crate::{build, faults, page, proof, selftests, service};
 
@@ -31,22 +32,28 @@ impl Run<'_> {
     pub(super) fn units(&self) -> Stage {
         let mut cargo = build::cargo_with_object(&self.object);
         cargo.args(["test", "--workspace", "--exclude", "probe-ebpf", "--no-fail-fast", "--"]).args(self.filter);
-        run_stage("unit", &mut cargo)
+        run_stage("unit", [cargo])
     }
 
     /// The live tests on this very host: its kernel may refuse much, and that is part of what they test.
     pub(super) fn host(&self) -> Stage {
-        let mut cargo = build::cargo_with_object(&self.object);
-        cargo
-            .env("MMSCOPE_BIN", &self.mmscope)
-            .env("MMLOAD_BIN", &self.mmload)
-            .env("MMSCOPE_OBJECT", &self.object)
-            .env("PROMTOOL", &self.guests.promtool)
-            .env("PROMETHEUS", &self.guests.prometheus)
-            .args(["test", "-p", "mmscope", "--features", "live", "--test", "host", "--test", "web"])
-            .args(["--", "--test-threads=1"])
-            .args(self.filter);
-        run_stage("host", &mut cargo)
+        let programs = match build_live_tests(self.guests.machine, &self.object, ["host", "web"]) {
+            Ok(programs) => programs,
+            Err(error) => return Stage::broken("host", format!("{error:#}")),
+        };
+        let commands = programs.map(|program| {
+            let mut command = Command::new(program);
+            command
+                .env("MMSCOPE_BIN", &self.mmscope)
+                .env("MMLOAD_BIN", &self.mmload)
+                .env("MMSCOPE_OBJECT", &self.object)
+                .env("PROMTOOL", &self.guests.promtool)
+                .env("PROMETHEUS", &self.guests.prometheus)
+                .arg("--test-threads=1")
+                .args(self.filter);
+            command
+        });
+        run_stage("host", commands)
     }
 
     /// Builds the guests' tests into one static program.
@@ -78,7 +85,7 @@ impl Run<'_> {
             Ok(outcome) => {
                 rows.extend(outcome.rows);
                 overlaps.extend(outcome.overlaps);
-                Stage::ended(name, started, outcome.counts, outcome.problem)
+                Stage::ended(name, started, outcome.counts, outcome.problem).explained(outcome.failures)
             }
         }
     }
@@ -157,7 +164,7 @@ impl Run<'_> {
             Err(error) => Stage::ended("faults", started, Counts::default(), Some(format!("{error:#}"))),
             Ok(outcome) => {
                 println!("\n{}", faults::table(&outcome.rows));
-                Stage::ended("faults", started, outcome.counts, outcome.problem)
+                Stage::ended("faults", started, outcome.counts, outcome.problem).explained(outcome.failures)
             }
         }
     }

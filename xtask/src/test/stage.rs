@@ -77,18 +77,22 @@ pub(super) fn counted(name: &str, task: impl FnOnce() -> Result<(u64, Vec<String
     }
 }
 
-/// Runs a test program and passes its output on while counting.
-pub(super) fn run_stage(name: &str, command: &mut Command) -> Stage {
+/// Runs test programs, one after the other, and passes their output on while counting.
+pub(super) fn run_stage<const N: usize>(name: &str, mut commands: [Command; N]) -> Stage {
     banner(name);
     let started = Instant::now();
     let (mut counts, mut failures) = (Counts::default(), Failures::default());
-    let problem = match count_output(command, &mut counts, &mut failures) {
-        Ok(true) => None,
-        // Failed tests are counted already.
-        Ok(false) if counts.failed > 0 => None,
-        Ok(false) => Some("ended with an error".to_owned()),
-        Err(error) => Some(format!("{error:#}")),
-    };
+    let mut problem = None;
+    for command in &mut commands {
+        let failed = counts.failed;
+        match count_output(command, &mut counts, &mut failures) {
+            Ok(true) => {}
+            // Failed tests are counted already.
+            Ok(false) if counts.failed > failed => {}
+            Ok(false) => problem = Some(format!("ended with an error: {}", sh::show(command))),
+            Err(error) => problem = Some(format!("{error:#}")),
+        }
+    }
     Stage::ended(name, started, counts, problem).explained(failures)
 }
 
