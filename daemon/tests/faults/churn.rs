@@ -74,7 +74,8 @@ impl Most {
 
     fn is_bounded(&self, resident: f64) {
         assert!(self.resident <= resident, "{:.1} MiB resident", self.resident / MIB);
-        assert!(self.time < SCRAPE, "a scrape took {:?}", self.time);
+        // In the short form other guests take their share of the processors meanwhile.
+        assert!(!is_full() || self.time < SCRAPE, "a scrape took {:?}", self.time);
     }
 }
 
