@@ -176,8 +176,10 @@ impl Daemon {
     pub(crate) fn settled(&self) -> Scrape {
         let ticks = |scrape: &Scrape| scrape.sum("mmscope_ticks_total", &[]);
         let due = ticks(&self.scrape()) + f64::from(SETTLED);
-        thread::sleep(TICK * SETTLED);
-        self.await_scrape("settled snapshot", |scrape| ticks(scrape) >= due)
+        // Looked for anew and again in the last tick alone, where it matters that the snapshot is new: what happens after it is another
+        // comparison's.
+        thread::sleep(TICK * (SETTLED - 1));
+        await_some("settled snapshot", || Some(self.scrape()).filter(|scrape| ticks(scrape) >= due))
     }
 
     /// The first scrape in which something is so, of one each tick: to an emulated processor a scrape is much work.
