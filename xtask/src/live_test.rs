@@ -92,11 +92,10 @@ pub(crate) fn build_live_tests<const N: usize>(
     build_programs(machine, cargo, names)
 }
 
-/// One of them, and the two programs that it needs, built as it is: soon there, and neither small nor fast. Not optimised at all, as
-/// nothing of another machine is built elsewhere in a test: that would take longer than what it saves.
+/// One of them, and the two programs that it needs, built as it is: soon there, and neither small nor fast.
 pub(crate) fn build_with_programs(machine: Machine, object: &Path, name: &str) -> Result<(PathBuf, [PathBuf; 2])> {
     let mut cargo = dist::static_cargo(machine, object, &["build", "--bins"])?;
-    cargo.args(["-p", "mmscope", "-p", "workload", &format!("--test={name}"), "--config=profile.live.opt-level=0"]);
+    cargo.args(["-p", "mmscope", "-p", "workload", &format!("--test={name}")]);
     let [test, mmscope, mmload] = build_programs(machine, cargo, [name, "mmscope", "mmload"])?;
     Ok((test, [mmscope, mmload]))
 }
