@@ -243,10 +243,10 @@ mod tests {
     #[test]
     fn what_is_not_needed_costs_nothing() {
         let mut states = vec![HookState::Attached(Tier::F); HOOKS.len()];
-        let index = HOOKS.iter().position(|hook| hook.name == "exit_mmap").unwrap();
-        states[index] = HookState::Absent(format!("{NOT_NEEDED}tlb_gather_mmu_fullmm is attached"));
+        let index = HOOKS.iter().position(|hook| hook.name == "mwriteprotect_range").unwrap();
+        states[index] = HookState::Absent(format!("{NOT_NEEDED}change_protection is attached"));
         let text = Report::new("6.18.0".to_owned(), &plan(), &states).text();
-        assert!(text.contains("not needed: tlb_gather_mmu_fullmm is attached") && !text.contains("costs"), "{text}");
+        assert!(text.contains("not needed: change_protection is attached") && !text.contains("costs"), "{text}");
     }
 
     #[test]

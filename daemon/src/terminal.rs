@@ -237,7 +237,7 @@ mod tests {
     fn hooks_absent_for_one_reason_are_told_together() {
         let mut hooks = vec![HookState::Attached(Tier::T); HOOKS.len()];
         hooks[1] = HookState::Absent("refused".to_owned());
-        hooks[2] = HookState::Absent("exit_mmap is absent: refused".to_owned());
+        hooks[2] = HookState::Absent("__mmdrop is absent: refused".to_owned());
         let text = greeting("http://127.0.0.1:10942", "/metrics", "6.18", &hooks, &[]);
         assert!(text.contains("http://127.0.0.1:10942/metrics"));
         assert_eq!(text.matches("refused").count(), 1);

@@ -25,15 +25,13 @@ pub const FLUSH: usize = 1;
 pub const GATHER: usize = 5;
 /// Place of tlb_gather_mmu_vma, which calls tlb_gather_mmu: two words.
 pub const GATHER_VMA: usize = 8;
-/// Place of exit_mmap: one word.
-pub const EXIT_MMAP: usize = 10;
 /// Place of down_read, down_write and their killable forms: one word.
-pub const DOWN: usize = 11;
+pub const DOWN: usize = 10;
 /// Place of down_read_trylock and down_write_trylock, which an interrupt may call meanwhile: one word.
-pub const TRYLOCK: usize = 12;
+pub const TRYLOCK: usize = 11;
 /// Place of the slow paths, which down_read and the others call: one word.
-pub const SLOWPATH: usize = 13;
-/// Place of change_protection, where flushes are inline: one word.
-pub const CHANGE: usize = 15;
+pub const SLOWPATH: usize = 12;
 /// Place of try_to_unmap_one and try_to_migrate_one: one word.
-pub const UNMAP: usize = 14;
+pub const UNMAP: usize = 13;
+/// Place of change_protection, where flushes are inline: one word.
+pub const CHANGE: usize = 14;

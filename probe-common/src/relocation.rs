@@ -106,8 +106,8 @@ pub mod field {
 
 /// Arguments: byte offset in the program's context (position times eight).
 pub mod arg {
-    /// exit_mmap: mm
-    pub const EXIT_MMAP_MM: u16 = 48;
+    /// __mmdrop: mm
+    pub const MMDROP_MM: u16 = 48;
     /// mmap_lock_acquire_returned: mm
     pub const ACQUIRED_MM: u16 = 49;
     /// mmap_lock_acquire_returned: write
@@ -224,5 +224,5 @@ pub mod arg {
     pub const BATCHED_PENDING_MM: u16 = 105;
 }
 
-const _: () = assert!(arg::EXIT_MMAP_MM == field::END);
+const _: () = assert!(arg::MMDROP_MM == field::END);
 const _: () = assert!((arg::BATCHED_PENDING_MM as usize) < COUNT);

@@ -1,9 +1,7 @@
 //! Arguments of functions that are under way, for the programs at their return: a kretprobe has none of them. What a function
 //! was called with is kept beside the task's entry, in the function's own place.
 
-pub(crate) use probe_common::call::{
-    CHANGE, DOWN, EXIT_MMAP, FINISH, FLUSH, GATHER, GATHER_VMA, SLOWPATH, TRYLOCK, UNMAP,
-};
+pub(crate) use probe_common::call::{CHANGE, DOWN, FINISH, FLUSH, GATHER, GATHER_VMA, SLOWPATH, TRYLOCK, UNMAP};
 use probe_common::{lost, task::BUSY_CALL};
 
 use crate::{

@@ -9,7 +9,7 @@ use probe_common::{
 };
 
 use crate::{
-    kernel::{Raw, Reader, Typed, copy_name, current_comm, current_id, current_mm, current_task, now_ns},
+    kernel::{Raw, Reader, Typed, copy_name, current_comm, current_id, current_mm, current_task, now_ns, opaque},
     maps::{FREE_SLOTS, MM_INDEX, at, count_lost, get, set, slot},
     params,
 };
@@ -21,11 +21,25 @@ const NOBODY: u32 = 0;
 #[inline(always)]
 pub(crate) fn of<R: Reader>(task: *mut TaskState, mm: u64) -> Option<(u32, *mut MmSlot)> {
     let index = get!(task, slot);
-    if get!(task, mm) == mm
-        && let Some(entry) = slot(index)
-        && if R::IDENTIFIES { is_of::<R>(entry, mm) } else { get!(entry, mm) == mm && get!(entry, state) != STATE_DEAD }
-    {
-        return Some((index, entry));
+    if get!(task, mm) == mm {
+        if let Some(entry) = slot(index)
+            && if R::IDENTIFIES {
+                is_of::<R>(entry, mm)
+            } else {
+                get!(entry, mm) == mm && get!(entry, state) != STATE_DEAD
+            }
+        {
+            return Some((index, entry));
+        }
+        // That mm is gone, or had no slot. What lies there now may be anything, and a lock in it no mm's.
+        if !R::IDENTIFIES && !is_mm(mm) {
+            if index == NOBODY {
+                count_lost(lost::MM_TABLE_FULL);
+                return Some((NOBODY, slot(NOBODY)?));
+            }
+            set!(task, mm = 0);
+            return None;
+        }
     }
     let index = find_or_claim::<R>(mm);
     set!(task, mm = mm);
@@ -45,6 +59,44 @@ pub(crate) fn known(mm: u64) -> Option<u32> {
     let mut key = 0_u64;
     crate::maps::store(&raw mut key, mm);
     MM_INDEX.get_ptr(&key).map(|found| crate::maps::volatile(found))
+}
+
+/// Whether an mm is there: the task's own, one that has a slot, or one whose owner says so. A wrong guess would need memory in which a
+/// pointer leads to a task that points back, or in which the context id of an mm that was there before still stands.
+#[inline(always)]
+pub(crate) fn is_mm(mm: u64) -> bool {
+    opaque(mmscope_is_mm(mm)) != 0
+}
+
+/// A function of its own, see ARCHITECTURE.md.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn mmscope_is_mm(mm: u64) -> u64 {
+    if current_mm() == mm {
+        return 1;
+    }
+    if let Some(index) = known(mm)
+        && let Some(entry) = slot(index)
+        && is_of::<Raw>(entry, mm)
+    {
+        return 1;
+    }
+    u64::from(has_owner(mm))
+}
+
+/// The top byte of every address of the kernel. What lies around another semaphore may be any number: on a processor with addresses of
+/// 57 bits that uses 48, kernels up to 5.10 at least take some that are none for addresses, and warn when they have read there
+/// (copy_from_kernel_nofault_allowed in arch/x86/mm/maccess.c goes by the processor).
+const KERNEL_HALF: u64 = 0xff;
+
+/// Whether what would be an mm's owner says that it is. An exec works on an mm that nobody's task points to yet.
+#[inline(always)]
+fn has_owner(mm: u64) -> bool {
+    if params::has_mm_owner() == 0 {
+        return false;
+    }
+    let owner = Raw::u64::<{ field::MM_OWNER }>(mm);
+    owner >> 56 == KERNEL_HALF && (owner == current_task() || Raw::u64::<{ field::TASK_MM }>(owner) == mm)
 }
 
 /// Whether a slot still belongs to this very mm. The address alone is reused, the context id never.

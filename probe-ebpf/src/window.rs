@@ -416,10 +416,6 @@ fn close_in<R: Reader, const I: usize>(ctx: *mut c_void, task: *mut TaskState, t
     let (first_byte, end_byte) = (get!(task, windows[I].start), get!(task, windows[I].end));
     let is_teardown = known == PATH_EXIT + 1;
     compare_pending::<R>(R::u64::<{ field::MMU_GATHER_MM }>(tlb), entry, slot_index, is_teardown, now);
-    if is_teardown {
-        // Only exit_mmap gathers a full mm, and nothing is gathered after it.
-        slots::retire(get!(entry, mm));
-    }
     let Some(open) = emit::elapsed(since, now) else { return };
     let inner_end = get!(task, windows[I].inner_end_ns);
     let mut inner = NO_INNER;

@@ -270,7 +270,7 @@ pub const HOOKS: &[Hook] = &[
         "tlb_gather_mmu_fullmm",
         "tlb_gather_mmu_fullmm",
         "tlb_gather_mmu_fullmm_exit",
-        "windows of address spaces that are torn down, and their end at once",
+        "windows of address spaces that are torn down",
         &[form(
             "struct mmu_gather *tlb, struct mm_struct *mm",
             &[(arg::GATHER_FULLMM_TLB, 0), (arg::GATHER_FULLMM_MM, 1)],
@@ -279,15 +279,14 @@ pub const HOOKS: &[Hook] = &[
     )
     .needing("tlb_finish_mmu"),
     function(
-        HookKind::Exit,
-        "exit_mmap",
-        "exit_mmap",
-        "exit_mmap_exit",
-        "the end of an address space, where tlb_gather_mmu_fullmm is absent; without either, found by looking for its process",
-        &[form("struct mm_struct *mm", &[(arg::EXIT_MMAP_MM, 0)])],
+        HookKind::Entry,
+        "__mmdrop",
+        "__mmdrop",
+        "mmdrop_enter",
+        "the end of an mm at once; without it, found by looking for its process",
+        &[form("struct mm_struct *mm", &[(arg::MMDROP_MM, 0)])],
         &[],
-    )
-    .standing_in_for("tlb_gather_mmu_fullmm"),
+    ),
     function(
         HookKind::Exit,
         "tlb_gather_mmu_vma",
@@ -403,12 +402,36 @@ pub const HOOKS: &[Hook] = &[
         TASK,
     )
     .in_way(LockWay::Rwsem),
-    slowpath(HookKind::Exit, "rwsem_down_read_slowpath:exit", "rwsem_down_read_slowpath", "read_slowpath_exit", READ_SLOWPATH),
-    slowpath(HookKind::Entry, "rwsem_down_read_slowpath", "rwsem_down_read_slowpath", "read_slowpath_enter", READ_SLOWPATH)
-        .needing("rwsem_down_read_slowpath:exit"),
-    slowpath(HookKind::Exit, "rwsem_down_write_slowpath:exit", "rwsem_down_write_slowpath", "write_slowpath_exit", WRITE_SLOWPATH),
-    slowpath(HookKind::Entry, "rwsem_down_write_slowpath", "rwsem_down_write_slowpath", "write_slowpath_enter", WRITE_SLOWPATH)
-        .needing("rwsem_down_write_slowpath:exit"),
+    slowpath(
+        HookKind::Exit,
+        "rwsem_down_read_slowpath:exit",
+        "rwsem_down_read_slowpath",
+        "read_slowpath_exit",
+        READ_SLOWPATH,
+    ),
+    slowpath(
+        HookKind::Entry,
+        "rwsem_down_read_slowpath",
+        "rwsem_down_read_slowpath",
+        "read_slowpath_enter",
+        READ_SLOWPATH,
+    )
+    .needing("rwsem_down_read_slowpath:exit"),
+    slowpath(
+        HookKind::Exit,
+        "rwsem_down_write_slowpath:exit",
+        "rwsem_down_write_slowpath",
+        "write_slowpath_exit",
+        WRITE_SLOWPATH,
+    ),
+    slowpath(
+        HookKind::Entry,
+        "rwsem_down_write_slowpath",
+        "rwsem_down_write_slowpath",
+        "write_slowpath_enter",
+        WRITE_SLOWPATH,
+    )
+    .needing("rwsem_down_write_slowpath:exit"),
     function(
         HookKind::Exit,
         "mwriteprotect_range:exit",
@@ -676,6 +699,12 @@ const INLINE_CHANGE_PROTECTION: &str = "struct vm_area_struct *vma, long unsigne
 
 pub(super) fn has_inline_changes(facts: &KernelFacts) -> bool {
     facts.functions.get("change_protection").is_some_and(|prototype| arguments(prototype) == INLINE_CHANGE_PROTECTION)
+}
+
+/// Whether this is the hook of gathers of a whole mm on a kernel where these are calls of tlb_gather_mmu, up to the last address.
+pub(super) fn is_fullmm_told(hook: &Hook, facts: &KernelFacts) -> bool {
+    let gather = facts.functions.get("tlb_gather_mmu");
+    hook.target == "tlb_gather_mmu_fullmm" && gather.is_some_and(|prototype| arguments(prototype).ends_with(" end"))
 }
 
 /// The form in which this kernel has a function, and how many arguments that has.

@@ -319,6 +319,9 @@ fn decide(hook: &Hook, facts: &KernelFacts, relocations: &mut [Option<i32>; COUN
         None => {}
     }
     let Some(prototype) = prototypes.get(hook.target) else {
+        if hooks::is_fullmm_told(hook, facts) {
+            return Decision::Absent(format!("{NOT_NEEDED}before 5.12 such gathers are tlb_gather_mmu's own"));
+        }
         return Decision::Absent(format!("this kernel has no {what} {}", hook.target));
     };
     let arguments = hooks::arguments(prototype);

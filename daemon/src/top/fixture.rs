@@ -36,7 +36,7 @@ pub(super) fn overview() -> Overview {
             "total": {"waiters": [], "holders": [], "blocked_ns": []}, "missing": null},
         "hooks": [{"hook": "tlb_finish_mmu", "tier": "F", "reason": null, "tells": "windows"},
             {"hook": "handle_userfault", "tier": null, "reason": "refused by the kernel", "tells": "userfaults"},
-            {"hook": "exit_mmap", "tier": null, "reason": "not needed: tlb_gather_mmu_fullmm tells the same", "tells": "ends of mms"}],
+            {"hook": "mwriteprotect_range", "tier": null, "reason": "not needed: change_protection tells the same", "tells": "windows of userfaultfd"}],
         "cost": {"ratio": 0.0025, "budget": 0.01, "level": 0, "line": "", "shed_ms": {"waits": 61_000}, "resident_bytes": 41_943_040,
             "cpu_seconds": 12.5, "table_bytes": 37_748_736, "fullest": []},
         "losses": {"lost": {"ring_full": 12}, "missed": null, "pending_mismatches": 0, "alerts_over": 0, "records": 5},

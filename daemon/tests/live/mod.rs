@@ -411,7 +411,7 @@ pub(crate) fn loaded_programs() -> usize {
         "tlb_",
         "change_prot",
         "handle_user",
-        "exit_mmap",
+        "mmdrop_",
         "down_",
         "up_",
         "rwsem",
