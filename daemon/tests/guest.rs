@@ -455,6 +455,25 @@ fn a_vforked_child_has_one_address_space_of_its_own() {
     is_clean(&scrape, "exact-vforks", before.lost());
 }
 
+/// What was made for a child that never was is gone, and with it its slot: nobody's process ends to tell it.
+#[test]
+fn a_refused_fork_leaves_nothing() {
+    let load = Load::named("exact-refused");
+    let daemon = Daemon::usual();
+    let mut load = load.waiting(&["refused-forks", "--count", "300"]);
+    let before = daemon.settled();
+    let counts = load.go();
+    let scrape = daemon.settled();
+    assert_eq!(counts["refused_forks"], 300);
+    let slots = |scrape: &Scrape| scrape.sum("mmscope_map_entries", &[("map", "mm_slots")]);
+    assert!(slots(&scrape) < slots(&before) + 100.0, "{} slots, {} before", slots(&scrape), slots(&before));
+    let writes = [("comm", "exact-refused"), ("mode", "write"), ("result", "acquired")];
+    let acquired = |scrape: &Scrape| scrape.sum("mmscope_mmap_lock_acquisitions_total", &writes);
+    // The parent's and the child's; some kernels take the child's once more to find that nothing is in it.
+    let acquired = acquired(&scrape) - acquired(&before);
+    assert!(acquired == 600.0 || acquired == 900.0, "{acquired} acquisitions");
+}
+
 /// Processes of one address space are one subject, whatever their number, and none of their ends is its.
 #[test]
 fn processes_that_share_an_address_space_are_charged_to_it() {

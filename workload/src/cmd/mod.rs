@@ -15,6 +15,7 @@ mod mprotect_vmas;
 mod munmap;
 mod noop;
 mod pageout;
+mod refused_forks;
 mod share;
 mod spread;
 mod uffd;
@@ -75,6 +76,8 @@ pub(crate) enum Command {
     Churn(churn::Args),
     /// Children that exec this program's noop
     Forkexec(forkexec::Args),
+    /// Forks that the kernel refuses for want of memory
+    RefusedForks(refused_forks::Args),
     /// Nothing: the baseline of a process
     Noop,
     /// System calls that have nothing to do with memory
@@ -105,6 +108,7 @@ impl Command {
             Self::Live(_) => "live",
             Self::Churn(_) => "churn",
             Self::Forkexec(_) => "forkexec",
+            Self::RefusedForks(_) => "refused-forks",
             Self::Noop => "noop",
             Self::Getppid(_) => "getppid",
         }
@@ -141,6 +145,7 @@ impl Command {
                 setup.done()?;
                 args.run(comm)
             }
+            Self::RefusedForks(args) => args.run(setup),
             Self::Noop => {
                 setup.done()?;
                 Ok(noop::run())
@@ -190,6 +195,7 @@ mod tests {
             &["", "live", "--processes", "1", "--seconds", "1"],
             &["", "churn", "--inside", "/", "--cgroups", "2", "--processes", "3"],
             &["", "forkexec", "--count", "1"],
+            &["", "refused-forks", "--count", "1"],
         ] {
             let line = <Line as clap::Parser>::try_parse_from(words).unwrap();
             assert_eq!(line.command.name(), words[1]);
