@@ -78,21 +78,45 @@ fn stress(scale: u64) -> Vec<Mix> {
     let line = |name: &str, ops: u64, more: &str| {
         format!("stress-ng --quiet --temp-path /tmp --timeout 900 --{name} 2 --{name}-ops {} {more}", ops * scale)
     };
-    vec![Mix {
-        name: "stress-ng",
-        lines: vec![
-            line("userfaultfd", 2000, "--userfaultfd-bytes 1m"),
-            line("mprotect", 2000, ""),
-            line("madvise", 4, ""),
-            line("munmap", 4000, ""),
-            line("mremap", 20, "--mremap-bytes 4m"),
-            line("tlb-shootdown", 100, ""),
-            line("fork", 200, ""),
-            line("vm", 1000, "--vm-bytes 8m"),
-        ],
-        required: LOCKS,
-    }]
+    vec![
+        Mix {
+            name: "lifetimes",
+            lines: vec![
+                format!("mmload refused-forks --count {}", 1000 * scale),
+                line("fork", 400, ""),
+                line("vfork", 200, ""),
+                line("exec", 40, ""),
+                line("dentry", 400, ""),
+                line("dir", 400, ""),
+                line("madvise", 1, ""),
+                format!("n={}; while [ $n -gt 0 ]; do {WRITE_FILES}; n=$((n-1)); done", 10 * scale),
+                format!("n={}; while [ $n -gt 0 ]; do {SHRINK}; sleep 0.1; n=$((n-1)); done", 40 * scale),
+            ],
+            required: LOCKS,
+        },
+        Mix {
+            name: "stress-ng",
+            lines: vec![
+                line("userfaultfd", 2000, "--userfaultfd-bytes 1m"),
+                line("mprotect", 2000, ""),
+                line("madvise", 4, ""),
+                line("munmap", 4000, ""),
+                line("mremap", 20, "--mremap-bytes 4m"),
+                line("tlb-shootdown", 100, ""),
+                line("fork", 200, ""),
+                line("vm", 1000, "--vm-bytes 8m"),
+            ],
+            required: LOCKS,
+        },
+    ]
 }
+
+/// A process whose children are gone takes the locks of files.
+const WRITE_FILES: &str = "for i in 1 2 3 4 5 6 7 8 9; do sleep 0.05 & done; wait; \
+     for i in 1 2 3 4 5 6 7 8 9; do for j in 1 2 3 4 5 6 7 8 9; do echo x >>/tmp/exact-$i$j; done; done; rm /tmp/exact-[0-9]*";
+/// Gives the memory of freed mm_structs, and of others, back to the pages that anything may come to lie in.
+const SHRINK: &str = "echo 2 >/proc/sys/vm/drop_caches; for slab in mm_struct vma_lock anon_vma inode_cache shmem_inode_cache \
+     vm_area_struct signal_cache; do [ ! -e /sys/kernel/slab/$slab ] || echo 1 >/sys/kernel/slab/$slab/shrink; done";
 
 /// A shell that waits, runs a mix, and waits again.
 pub(crate) struct Runner {
