@@ -11,6 +11,7 @@ use crate::kernels::KERNELS;
 use crate::live_test::build_live_tests;
 use crate::machine::Machine;
 use crate::setup::{self, Wants};
+use crate::workers::in_parallel;
 use crate::{build, dist, faults, selftests};
 
 mod job;
@@ -92,13 +93,18 @@ pub(crate) fn test(args: &TestArgs) -> Result<ExitCode> {
     let by_fentry = kernels.iter().map(|&kernel| (format!("exact {kernel}"), kernel, Functions::Fentry));
     let by_kprobes = kernels.iter().filter(|kernel| **kernel == KPROBES_KERNEL);
     let by_kprobes = by_kprobes.map(|&kernel| (format!("exact {kernel} K"), kernel, Functions::Kprobes));
-    for (name, kernel, functions) in by_fentry.chain(by_kprobes) {
-        // One after the other: each of their processors is emulated in a thread of its own.
-        stages.push(match &exact_test {
-            None => Stage::left_out(name, "--no-guests, or a filter"),
-            Some(Ok(programs)) => run.exact(name, kernel, programs, functions, &mut rows, &mut overlaps),
-            Some(Err(error)) => Stage::broken(name, format!("{error:#}")),
-        });
+    // After all others: each of their processors is emulated in a thread of its own. They wait for half of their time.
+    let compared = in_parallel(by_fentry.chain(by_kprobes).collect(), |(name, kernel, functions)| match &exact_test {
+        None => (Stage::left_out(name, "--no-guests, or a filter"), None),
+        Some(Ok(programs)) => run.exact(name, kernel, programs, functions),
+        Some(Err(error)) => (Stage::broken(name, format!("{error:#}")), None),
+    })?;
+    for (stage, outcome) in compared {
+        stages.push(stage);
+        if let Some(outcome) = outcome {
+            rows.extend(outcome.rows);
+            overlaps.extend(outcome.overlaps);
+        }
     }
     if !rows.is_empty() {
         println!("\n{}\n{}", exact::table(&rows), exact::overlap_table(&overlaps));

@@ -73,19 +73,16 @@ impl Run<'_> {
         kernel: &str,
         programs: &exact::Programs,
         functions: Functions,
-        rows: &mut Vec<exact::Row>,
-        overlaps: &mut Vec<exact::Row>,
-    ) -> Stage {
+    ) -> (Stage, Option<exact::Outcome>) {
         banner(&name);
         let started = Instant::now();
         let kernel = kernels::resolve_for(self.guests.machine, kernel);
         let outcome = kernel.and_then(|kernel| programs.run(self.guests, &kernel, 2, 1, functions));
         match outcome {
-            Err(error) => Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))),
-            Ok(outcome) => {
-                rows.extend(outcome.rows);
-                overlaps.extend(outcome.overlaps);
-                Stage::ended(name, started, outcome.counts, outcome.problem).explained(outcome.failures)
+            Err(error) => (Stage::ended(name, started, Counts::default(), Some(format!("{error:#}"))), None),
+            Ok(mut outcome) => {
+                let stage = Stage::ended(name, started, outcome.counts, outcome.problem.take());
+                (stage.explained(std::mem::take(&mut outcome.failures)), Some(outcome))
             }
         }
     }
