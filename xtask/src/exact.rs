@@ -18,7 +18,7 @@ use crate::live_test::build_live_test_for;
 use crate::machine::Machine;
 use crate::setup::{self, GuestTools, Wants};
 use crate::vm::{Guest, in_bin};
-use crate::{build, dist, marks, userland};
+use crate::{build, dist, marks, userland, workers};
 
 /// How a line of the test program's begins that carries a mix's counts.
 const LINE: &str = "exact: ";
@@ -78,10 +78,16 @@ pub(crate) fn main(args: &ExactArgs) -> Result<ExitCode> {
     let functions = if args.kprobes { Functions::Kprobes } else { Functions::Fentry };
     let (mut rows, mut overlaps) = (Vec::new(), Vec::new());
     let mut failed = false;
-    for kernel in kernels {
-        for &smp in &args.smp {
-            let outcome =
-                programs.run(&guests, &kernels::resolve_for(args.arch, kernel)?, smp, args.scale, functions)?;
+    for &smp in &args.smp {
+        let run =
+            |kernel: &str| programs.run(&guests, &kernels::resolve_for(args.arch, kernel)?, smp, args.scale, functions);
+        // A guest leaves half of as many processors idle as it has.
+        let outcomes: Vec<Result<Outcome>> = match smp as usize > workers::processors() {
+            true => kernels.iter().map(|kernel| run(kernel)).collect(),
+            false => workers::in_parallel(kernels.clone(), run)?,
+        };
+        for outcome in outcomes {
+            let outcome = outcome?;
             failed |= outcome.counts.failed > 0 || outcome.counts.passed == 0 || outcome.problem.is_some();
             rows.extend(outcome.rows);
             overlaps.extend(outcome.overlaps);

@@ -47,8 +47,8 @@ pub(crate) struct HostsArgs {
     short: bool,
 }
 
-/// Runs the hosts, several at a time; own counts beside the kernel's one host after the other, as each of its processors is emulated
-/// in a thread of its own.
+/// Runs the hosts, several at a time, and after that own counts beside the kernel's, whose processors are each emulated in a thread of
+/// its own.
 pub(crate) fn main(args: &HostsArgs) -> Result<ExitCode> {
     let is_wanted = |host: &&Host| {
         (args.only.is_empty() || args.only.iter().any(|name| host.name.starts_with(name.as_str())))
@@ -83,25 +83,27 @@ pub(crate) fn main(args: &HostsArgs) -> Result<ExitCode> {
         Ok(run.problem())
     };
     let looked = in_parallel(pairs.clone(), look)?;
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
     for ((host, _), problem) in pairs.iter().zip(looked) {
         // One that cannot be made does not take the others' results away.
         let problem = problem.unwrap_or_else(|error| Some(format!("{error:#}")));
         failed.extend(problem.map(|problem| format!("{}: {problem}", host.name)));
     }
-    for (host, bench) in pairs.iter().filter(|(host, _)| args.exact && host.exact) {
-        match bench.exactness(host) {
-            Ok(exactness) => {
-                failed.extend((!exactness.is_exact).then(|| format!("{}: not exact", host.name)));
-                results.take_exactness(host, exactness);
-            }
-            Err(error) => failed.push(format!("{}: {error:#}", host.name)),
-        }
+    let compare = |(host, bench): (&Host, &Bench)| -> Result<Option<String>> {
+        let exactness = bench.exactness(host)?;
+        let problem = (!exactness.is_exact).then(|| format!("{}: not exact", host.name));
+        let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.take_exactness(host, exactness);
         if args.write {
             results.write()?;
         }
+        Ok(problem)
+    };
+    let compared: Vec<(&Host, &Bench)> = pairs.into_iter().filter(|(host, _)| args.exact && host.exact).collect();
+    for ((host, _), problem) in compared.iter().zip(in_parallel(compared.clone(), compare)?) {
+        failed.extend(problem.unwrap_or_else(|error| Some(format!("{}: {error:#}", host.name))));
     }
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!("\n{}", page::table(&results));
     failed.iter().for_each(|problem| println!("FAILED: {problem}"));
     if args.write {

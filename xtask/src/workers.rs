@@ -19,7 +19,8 @@ pub(crate) fn in_many_lanes<I: Send, T: Send>(items: Vec<I>, work: impl Fn(I) ->
     in_lanes(processors() + 1, items, work)
 }
 
-fn processors() -> usize {
+/// How many this host has.
+pub(crate) fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
