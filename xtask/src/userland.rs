@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use object::Endianness;
@@ -32,6 +33,9 @@ pub(crate) fn stress_ng(machine: Machine) -> Result<Vec<GuestFile>> {
 
 /// The program at `path` of a package.
 fn program(machine: Machine, package: &str, path: &str) -> Result<Vec<GuestFile>> {
+    // Guests that begin at once may want the same.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let index = Index::of_machine(machine)?;
     let all = paths::cache()?.join(match machine {
         Machine::X86_64 => "userland",

@@ -17,7 +17,7 @@ use crate::outcome::Unsupported;
 use crate::setup::Setup;
 use crate::timing::nanos;
 
-/// Where the mapping begins: below all that a program has elsewhere.
+/// Where the mapping begins if it can: below all that a program has elsewhere.
 const LOW: usize = 16 << 20;
 /// Pieces of half the memory each.
 const PIECES: usize = 3;
@@ -68,13 +68,29 @@ fn map_too_much(setup: &mut Setup) -> Result<()> {
         (info.totalram + info.totalswap) as usize * info.mem_unit as usize
     };
     let piece = memory / 2 / PAGE * PAGE;
+    let all = reserve(PIECES * piece, setup)?;
     for n in 0..PIECES {
         setup.mmap_calls += 1;
-        let place = ptr::without_provenance_mut(LOW + n * piece);
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
-        // SAFETY: a new mapping, where nothing is.
+        let place = all.wrapping_byte_add(n * piece);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        // SAFETY: replaces a part of what was reserved for it.
         let start = unsafe { libc::mmap(place, piece, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
         ensure!(start == place, "map {piece} bytes at {place:?}: {}", io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Address space for all pieces: below everything else, or where a program without PIE has its heap there, anywhere.
+fn reserve(bytes: usize, setup: &mut Setup) -> Result<*mut libc::c_void> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let low = ptr::without_provenance_mut(LOW);
+    for (place, fixed) in [(low, libc::MAP_FIXED_NOREPLACE), (ptr::null_mut(), 0)] {
+        setup.mmap_calls += 1;
+        // SAFETY: a new mapping, where nothing is.
+        let start = unsafe { libc::mmap(place, bytes, libc::PROT_NONE, flags | fixed, -1, 0) };
+        if start != libc::MAP_FAILED {
+            return Ok(start);
+        }
+    }
+    bail!("reserve {bytes} bytes: {}", io::Error::last_os_error())
 }
